@@ -1,0 +1,3 @@
+"""loadgen: MQTT load testing for RabbitMQ clusters, with numbers that are true."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Asyncio: one shard of the fleet in one process."""

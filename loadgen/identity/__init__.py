@@ -1,0 +1,1 @@
+"""Who a client is: certificates, the names in them, TLS settings."""

@@ -1,0 +1,1 @@
+"""Checked data and a seed become what will happen."""

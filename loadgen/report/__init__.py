@@ -1,0 +1,1 @@
+"""A run on disk becomes something to read."""
