@@ -1,0 +1,148 @@
+"""The `target:` section: which brokers, over which TLS, and whom to ask for their view."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from loadgen.errors import ConfigError
+from loadgen.scenario.base import Flag, Strict, Text, malformed
+from loadgen.scenario.units import NS_PER_S, PositiveDuration
+from loadgen.scenario.uri import UriField, check_http_uri
+
+TlsVersion = Literal["1.2", "1.3"]
+
+
+def _quoted_version(value: object) -> object:
+    if isinstance(value, float):
+        raise malformed("a TLS version is text", f'put it in quotes: "{value}"')
+    return value
+
+
+class TlsSettings(Strict):
+    """How clients check the broker's certificate and which TLS they speak."""
+
+    ca: Text | None = None
+    """PEM file of the CA that signed the brokers' certificates, relative to the working directory."""
+    versions: Annotated[
+        tuple[Annotated[TlsVersion, BeforeValidator(_quoted_version)], ...], Field(min_length=1)
+    ] = ("1.2", "1.3")
+    """TLS versions offered."""
+    server_name: Text | None = None
+    """Name to expect in the brokers' certificates when it is not the host of the URI."""
+    insecure: Flag = False
+    """Do not check the brokers' certificates; the report says so."""
+
+
+class Secret(Strict):
+    """A reference to a password: `{env: NAME}` or `{file: path}`; the password itself is never held."""
+
+    env: Text | None = None
+    """Name of the environment variable that holds it."""
+    file: Text | None = None
+    """File that holds it; one newline at the end is not part of it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_literal(cls, value: object) -> object:
+        if isinstance(value, str | int | float):
+            # The value is not repeated in the message: it may well be a real password.
+            raise malformed(
+                "a password does not belong in the scenario file",
+                "write {env: NAME_OF_A_VARIABLE} or {file: path}",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Secret:
+        if (self.env is None) == (self.file is None):
+            raise malformed("needs exactly one of env and file", "write {env: NAME} or {file: path}")
+        return self
+
+    def reveal(self) -> str:
+        """Read the password from where the reference points.
+
+        Raises:
+            ConfigError: the variable is not set, or the file cannot be read or is empty.
+        """
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if not value:
+                raise ConfigError(
+                    f"the environment variable {self.env} holds no password", f"export {self.env}=…"
+                )
+            return value
+        assert self.file is not None
+        try:
+            value = Path(self.file).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(
+                f"cannot read the password file {self.file}: {reason}",
+                "write the password into it and make it readable for you alone",
+            ) from None
+        if not value:
+            raise ConfigError(f"the password file {self.file} is empty", "write the password into it")
+        return value
+
+
+class Management(Strict):
+    """The management API, from which a run reads the broker's own view of the clients."""
+
+    uris: Annotated[tuple[Annotated[Text, Field(), check_http_uri], ...], Field(min_length=1)]
+    """Base addresses, tried in turn: `http://127.0.0.1:15672`."""
+    username: Text
+    """A user with the tag `monitoring` or more."""
+    password: Secret
+    """Where its password is kept."""
+    ca: Text | None = None
+    """PEM file of the CA for https."""
+
+
+class Timeouts(Strict):
+    """How long each phase of a connection may take before it counts as failed."""
+
+    tcp: PositiveDuration = 10 * NS_PER_S
+    """From `connect()` to an established TCP connection."""
+    tls: PositiveDuration = 10 * NS_PER_S
+    """From the first to the last byte of the TLS handshake."""
+    connack: PositiveDuration = 70 * NS_PER_S
+    """From CONNECT to CONNACK. RabbitMQ answers as late as 63 s after a node was lost (30 s metadata
+    fence, twice, and a 3 s delay of refusals), so a shorter limit would call late answers lost."""
+    ping: PositiveDuration | None = None
+    """From PINGREQ to PINGRESP; half of the keep-alive when left out."""
+
+
+class Target(Strict):
+    """The system under test."""
+
+    kind: Literal["rabbitmq", "embedded"] = "rabbitmq"
+    """`rabbitmq`: the nodes named by `uris`. `embedded`: a small broker that the run starts itself."""
+    uris: tuple[UriField, ...] = ()
+    """The nodes: `mqtts://host:port`, port 8883 when left out."""
+    spread: Literal["round-robin", "random", "in-order"] = "round-robin"
+    """Which node a client tries first, and the order after a failure."""
+    tls: TlsSettings = TlsSettings()
+    """TLS settings of the clients."""
+    management: Management | None = None
+    """The management API; without it the broker's view is not checked."""
+    timeouts: Timeouts = Timeouts()
+    """Limits of the phases of a connection."""
+    login_from: Literal["common_name"] = "common_name"
+    """What in a certificate becomes the user name, as configured in the brokers."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Target:
+        if self.kind == "rabbitmq" and not self.uris:
+            raise malformed("no node to connect to", "add uris: [mqtts://host:8883], or write kind: embedded")
+        if self.kind == "embedded" and (self.uris or self.management is not None):
+            raise malformed(
+                "the embedded broker chooses its own address and has no management API",
+                "remove uris and management, or write kind: rabbitmq",
+            )
+        if len(set(self.uris)) != len(self.uris):
+            raise malformed("uris names a node twice", "remove the second")
+        return self
