@@ -1,0 +1,108 @@
+"""Every metric loadgen takes, by name: what it is, its unit and where it comes from (DESIGN §5 and §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["histogram", "counter"]
+Source = Literal["group", "worker", "ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric."""
+
+    name: str
+    kind: Kind
+    unit: str
+    """What is stored: histograms nanoseconds, counters whole numbers of this."""
+    description: str
+    source: Source = "group"
+    """`group`: recorded for each group; `worker`: one for each worker; `ledger`: known when the run is settled."""
+
+
+def _histogram(name: str, description: str, source: Source = "group") -> Metric:
+    return Metric(name, "histogram", "nanoseconds", description, source)
+
+
+def _counter(name: str, unit: str, description: str, source: Source = "group") -> Metric:
+    return Metric(name, "counter", unit, description, source)
+
+
+_ALL = (
+    _histogram("tcp_connect", "connect() called → TCP connection established"),
+    _histogram("tls_handshake", "TCP established → TLS handshake done on our side"),
+    _histogram("mqtt_connect", "CONNECT written → CONNACK received"),
+    _histogram("connect_time", "intended time of the connection → CONNACK with success"),
+    _histogram("subscribe_time", "SUBSCRIBE written → SUBACK received"),
+    _histogram("publish_latency", "intended time of the message → PUBACK (response time)"),
+    _histogram("publish_service_time", "message written to the socket → PUBACK"),
+    _histogram("delivery_latency", "intended time of the message → received by a subscriber"),
+    _histogram(
+        "send_lag", "intended time of the message → written to the socket: the generator's own lateness"
+    ),
+    _histogram("loop_lag", "how late the event loop woke", "worker"),
+    _histogram("detect_time", "last sign of life of a connection → its loss noticed"),
+    _histogram("reconnect_time", "loss of a connection noticed → CONNACK of the next one"),
+    _histogram(
+        "recovery_time", "loss of a connection noticed → first acknowledged publish or delivery after it"
+    ),
+    _counter("connect_attempts", "connections", "connections begun"),
+    _counter("connects", "connections", "connections accepted: CONNACK with success"),
+    _counter("connect_failures", "connections", "connection attempts that failed, whatever the phase"),
+    _counter("disconnects", "connections", "established connections lost against our will"),
+    _counter("published", "messages", "PUBLISH packets handed to the socket for the first time"),
+    _counter("republished", "messages", "PUBLISH packets sent again with DUP after a session was resumed"),
+    _counter("acknowledged", "messages", "PUBACKs with success"),
+    _counter("publish_errors", "messages", "PUBACKs with a reason of 0x80 or more, or 0x10 (no subscriber)"),
+    _counter("received", "messages", "PUBLISH packets received, duplicates included"),
+    _counter("duplicates", "messages", "received messages that this subscriber had already"),
+    _counter(
+        "reordered", "messages", "received messages that a later one of the same publisher had overtaken"
+    ),
+    _counter("foreign", "messages", "received messages that no publisher of this run sent"),
+    _counter("bytes_sent", "bytes", "MQTT bytes written, before TLS"),
+    _counter("bytes_received", "bytes", "MQTT bytes read, after TLS"),
+    _counter(
+        "late", "messages", "messages sent after their intended time by more than the generator's limit"
+    ),
+    _counter(
+        "dropped", "messages", "messages not attempted: the client's backlog was full or it was offline"
+    ),
+    _counter("expected_deliveries", "messages", "sent messages times their matching subscribers", "ledger"),
+    _counter("delivered", "messages", "expected deliveries that arrived at least once", "ledger"),
+    _counter("messages_lost", "messages", "acknowledged and never delivered", "ledger"),
+    _counter("messages_duplicated", "messages", "delivered more than once", "ledger"),
+    _counter("messages_recovered", "messages", "not acknowledged and delivered all the same", "ledger"),
+    _counter("messages_indeterminate", "messages", "not delivered, and no promise broken", "ledger"),
+    _counter(
+        "messages_unexpected", "messages", "delivered and never sent, or to the wrong subscriber", "ledger"
+    ),
+    _counter(
+        "messages_reordered", "messages", "overtaken by a later message of the same publisher", "ledger"
+    ),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""Every metric by name."""
+
+CODES: dict[str, str] = {
+    "connack_codes": "CONNACK reason codes, successes included",
+    "suback_codes": "SUBACK reason codes, one for each filter",
+    "puback_codes": "PUBACK reason codes other than success",
+    "disconnect_codes": "how connections ended: DISCONNECT reason codes, and fin, rst, keep_alive, …",
+    "connect_errors": "connection attempts that never came to a CONNACK, by cause",
+}
+"""Counters split by code; a code is text such as `0x86` or `timeout_connack`."""
+
+HISTOGRAMS: tuple[str, ...] = tuple(m.name for m in _ALL if m.kind == "histogram" and m.source == "group")
+"""Histogram metrics recorded for each group."""
+
+COUNTERS: tuple[str, ...] = tuple(m.name for m in _ALL if m.kind == "counter" and m.source == "group")
+"""Counters recorded for each group."""
+
+THRESHOLD_METRICS: dict[str, str] = {
+    metric.name: "duration" if metric.kind == "histogram" else "count" for metric in _ALL
+}
+"""What a threshold may name, and whether its values are a `duration` or a `count`."""

@@ -1,0 +1,144 @@
+"""Where the engine puts what it measures: plain lists and integers, folded into histograms now and then."""
+
+from __future__ import annotations
+
+from loadgen.metrics.catalog import CODES, COUNTERS, HISTOGRAMS
+from loadgen.metrics.histogram import Histogram
+from loadgen.metrics.snapshot import Snapshot
+
+
+class GroupRecorder:
+    """The measurements of one group in one worker since the last snapshot.
+
+    The engine appends nanoseconds to the lists (`rec.publish_latency.append(ns)`), adds to the integers
+    (`rec.published += 1`) and counts by code (`rec.count_code("connack_codes", "0x86")`). The list objects are never
+    replaced, so a bound `append` may be kept. What each one means stands in `catalog.METRICS`.
+    """
+
+    __slots__ = (*HISTOGRAMS, *COUNTERS, *CODES, "name")
+
+    tcp_connect: list[int]
+    tls_handshake: list[int]
+    mqtt_connect: list[int]
+    connect_time: list[int]
+    subscribe_time: list[int]
+    publish_latency: list[int]
+    publish_service_time: list[int]
+    delivery_latency: list[int]
+    send_lag: list[int]
+    detect_time: list[int]
+    reconnect_time: list[int]
+    recovery_time: list[int]
+
+    connect_attempts: int
+    connects: int
+    connect_failures: int
+    disconnects: int
+    published: int
+    republished: int
+    acknowledged: int
+    publish_errors: int
+    received: int
+    duplicates: int
+    reordered: int
+    foreign: int
+    bytes_sent: int
+    bytes_received: int
+    late: int
+    dropped: int
+
+    connack_codes: dict[str, int]
+    suback_codes: dict[str, int]
+    puback_codes: dict[str, int]
+    disconnect_codes: dict[str, int]
+    connect_errors: dict[str, int]
+
+    def __init__(self, name: str) -> None:
+        """Start with nothing measured."""
+        self.name = name
+        for metric in HISTOGRAMS:
+            setattr(self, metric, [])
+        for counter in COUNTERS:
+            setattr(self, counter, 0)
+        for family in CODES:
+            setattr(self, family, {})
+
+    def count_code(self, family: str, code: str) -> None:
+        """Count one more of a code in a family of `catalog.CODES`; `|` separates keys and is replaced."""
+        table: dict[str, int] = getattr(self, family)
+        code = code.replace("|", "/")
+        table[code] = table.get(code, 0) + 1
+
+
+class Recorder:
+    """All measurements of one worker; gives one snapshot for each interval."""
+
+    __slots__ = ("_groups", "_histograms", "loop_lag", "worker")
+
+    def __init__(self, worker: int = 0) -> None:
+        """Start with nothing measured."""
+        self.worker = worker
+        self.loop_lag: list[int] = []
+        """How late the event loop woke, in nanoseconds; the list object is never replaced."""
+        self._groups: dict[str, GroupRecorder] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def group(self, name: str) -> GroupRecorder:
+        """Give the recorder of a group; the same object each time."""
+        if name not in self._groups:
+            self._groups[name] = GroupRecorder(name)
+        return self._groups[name]
+
+    def drain(self) -> None:
+        """Fold the lists into the interval's histograms; call it every few tens of milliseconds to spread the cost."""
+        self._fold("loop_lag|", self.loop_lag)
+        for group in self._groups.values():
+            for metric in HISTOGRAMS:
+                samples: list[int] = getattr(group, metric)
+                if samples:
+                    self._fold(f"{metric}|{group.name}", samples)
+
+    def _fold(self, key: str, samples: list[int]) -> None:
+        if samples:
+            histogram = self._histograms.get(key)
+            if histogram is None:
+                histogram = self._histograms[key] = Histogram()
+            histogram.record_many(samples)
+            samples.clear()
+
+    def snapshot(
+        self, *, interval: int, start_ns: int, end_ns: int, stage: str, gauges: dict[str, float] | None = None
+    ) -> Snapshot:
+        """Give what was measured since the last snapshot, and start the next interval at zero.
+
+        Args:
+            interval: The k-th interval since the run's start.
+            start_ns: Start of the interval, `monotonic_ns`.
+            end_ns: End of the interval, `monotonic_ns`.
+            stage: Name of the stage now.
+            gauges: Values of now, such as `{"connected|sensors": 50, "rss": 4.0e7}`.
+        """
+        self.drain()
+        counters: dict[str, int] = {}
+        for group in self._groups.values():
+            for counter in COUNTERS:
+                count: int = getattr(group, counter)
+                if count:
+                    counters[f"{counter}|{group.name}"] = count
+                    setattr(group, counter, 0)
+            for family in CODES:
+                table: dict[str, int] = getattr(group, family)
+                for code, count in table.items():
+                    counters[f"{family}:{code}|{group.name}"] = count
+                table.clear()
+        histograms, self._histograms = self._histograms, {}
+        return Snapshot(
+            worker=self.worker,
+            interval=interval,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            stage=stage,
+            histograms=histograms,
+            counters=counters,
+            gauges=dict(gauges or {}),
+        )
