@@ -1,0 +1,68 @@
+"""File names in the layout of RabbitMQ's tls-gen, made safe for any common name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CA_CERTIFICATE = "ca_certificate.pem"
+CA_KEY = "ca_key.pem"
+_CLIENT_PREFIX = "client_"
+_CERTIFICATE_SUFFIX = "_certificate.pem"
+_KEY_SUFFIX = "_key.pem"
+
+
+def file_stem(name: str) -> str:
+    """Percent-encode a common name (UTF-8) so that it is one safe, reversible part of a file name.
+
+    Letters, digits and `-._~` stay as they are, so the host names and device names of tls-gen keep
+    their usual files. A common name has at most 64 bytes, so the result has at most 192.
+    """
+    return quote(name, safe="")
+
+
+def client_certificate(directory: Path, stem: str) -> Path:
+    """Where the certificate of the client with this stem is."""
+    return directory / f"{_CLIENT_PREFIX}{stem}{_CERTIFICATE_SUFFIX}"
+
+
+def client_key(directory: Path, stem: str) -> Path:
+    """Where the private key of the client with this stem is."""
+    return directory / f"{_CLIENT_PREFIX}{stem}{_KEY_SUFFIX}"
+
+
+def server_certificate(directory: Path, stem: str) -> Path:
+    """Where the certificate of the server with this stem is."""
+    return directory / f"server_{stem}{_CERTIFICATE_SUFFIX}"
+
+
+def server_key(directory: Path, stem: str) -> Path:
+    """Where the private key of the server with this stem is."""
+    return directory / f"server_{stem}{_KEY_SUFFIX}"
+
+
+def manifest(directory: Path, set_name: str) -> Path:
+    """Where the list of what was issued for an identity set is."""
+    return directory / f"{file_stem(set_name)}.manifest.json"
+
+
+def client_stem_of_certificate(file_name: str) -> str | None:
+    """The stem in `client_<stem>_certificate.pem`, or None for any other file name.
+
+    tls-gen's alias `client_certificate.pem` has no stem and is left out.
+    """
+    return _stem(file_name, _CERTIFICATE_SUFFIX)
+
+
+def client_stem_of_key(file_name: str) -> str | None:
+    """The stem in `client_<stem>_key.pem`, or None for any other file name."""
+    return _stem(file_name, _KEY_SUFFIX)
+
+
+def _stem(file_name: str, suffix: str) -> str | None:
+    if not (file_name.startswith(_CLIENT_PREFIX) and file_name.endswith(suffix)):
+        return None
+    return file_name[len(_CLIENT_PREFIX) : -len(suffix)] or None

@@ -1,0 +1,100 @@
+"""How keys and certificates reach the disk: whole or not at all, private from the first byte, one writer."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PRIVATE = 0o600
+"""Mode of private keys."""
+PUBLIC = 0o644
+"""Mode of certificates and manifests."""
+_PENDING = ".loadgen-pending"
+_LOCK = ".loadgen-lock"
+
+
+@contextlib.contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """Make the directory if need be and be its only writer; waits for another process to finish.
+
+    The kernel drops the lock when its holder dies, so no stale lock can stay.
+
+    Raises:
+        ConfigError: the directory cannot be made or written.
+    """
+    with readable_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    try:
+        with readable_errors(directory):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Write a whole file or nothing: a reader sees the old content or the new, never a part.
+
+    Call it inside `exclusive`: the temporary name is one per directory. The file has its mode from
+    its creation, so a key is at no moment readable by others.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    pending = path.with_name(_PENDING)
+    with readable_errors(path):
+        pending.unlink(missing_ok=True)  # of a writer that was killed; its mode might be another
+        descriptor = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            pending.replace(path)
+        except BaseException:
+            pending.unlink(missing_ok=True)
+            raise
+
+
+def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: bytes) -> None:
+    """Replace a certificate and its key so that an interruption leaves no two files that don't match.
+
+    The old certificate goes first and the new one comes last: whatever stops us in between leaves a
+    key without a certificate, which everyone reads as missing, never an old certificate beside a new key.
+    """
+    with readable_errors(certificate):
+        certificate.unlink(missing_ok=True)
+    write_file(key, key_pem, PRIVATE)
+    write_file(certificate, certificate_pem, PUBLIC)
+
+
+@contextlib.contextmanager
+def readable_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors about a path into a ConfigError with a mend.
+
+    Raises:
+        ConfigError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}", _MENDS.get(error.errno or 0, "")) from error
+
+
+_MENDS = {
+    errno.ENOENT: "the file is not there; `loadgen certs issue` makes it, or name another",
+    errno.EACCES: "run as the user who owns it, or name a directory of yours",
+    errno.EROFS: "name a directory on a file system that can be written",
+    errno.ENOSPC: "make room on the disk",
+    errno.ENOTDIR: "a file stands where a directory is needed",
+    errno.EEXIST: "a file stands where a directory is needed",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
