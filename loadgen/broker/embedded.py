@@ -1,95 +1,40 @@
-"""A broker that needs no installation: rumqttd from the `iotcore` wheel, TLS, MQTT 5.
+"""A broker that needs no installation: a small MQTT 5 broker of our own in a child process, mutual TLS.
 
-It is one process, not a cluster and not RabbitMQ; docs/embedded.md lists what it cannot do. The one that
-matters most: this build of rumqttd **never asks clients for a certificate** (its `verify-client-cert`
-feature is off), so its TLS is not mutual.
+It is one process, not a cluster and not RabbitMQ; docs/embedded.md lists what it cannot do. Use it to
+learn loadgen, to test scenarios and to measure the generator, never to say something about RabbitMQ.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
-import shutil
-import socket
+import os
+import select
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
+import loadgen
 from loadgen.errors import BrokerError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-START_DEADLINE_S = 15.0
-_POLL_S = 0.02
+START_DEADLINE_S = 20.0
+ANSWER_DEADLINE_S = 20.0
 _STOP_S = 5.0
-_PORT_ATTEMPTS = 5
-_CHILD = Path(__file__).with_name("embedded_child.py")
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedLimits:
-    """What the embedded broker is told to allow, set so wide that no shipped scenario meets it."""
-
-    connections: int = 20_000
-    """Clients at once; one more is closed without a CONNACK."""
-    packet_bytes: int = 16_777_216
-    """Largest packet from a client (RabbitMQ's default); a larger one closes the connection."""
-    log_segment_bytes: int = 16_777_216
-    """Each subscribed filter has a log in memory, cut in segments of this size."""
-    log_segments: int = 16
-    """Segments kept for a filter: a subscriber further behind than all of them loses the oldest, silently."""
-    connect_timeout_ms: int = 60_000
-    """How long a TLS connection may stay without CONNECT; rumqttd's type allows at most 65,535."""
-
-
-def render_config(
-    address: tuple[str, int], *, certificate: Path, key: Path, ca: Path, limits: EmbeddedLimits
-) -> str:
-    """Write the rumqttd configuration as TOML text.
-
-    Args:
-        address: IP address and TCP port to listen on; rumqttd takes no names.
-        certificate: the server's PEM certificate chain.
-        key: the server's PEM private key.
-        ca: PEM file with the one CA that client certificates must chain to; rumqttd reads only its first.
-        limits: how much the broker allows.
-    """
-    host, port = address
-    # JSON strings are TOML basic strings for every path a file system can have.
-    return f"""id = 0
-
-[router]
-id = 0
-max_connections = {limits.connections}
-max_outgoing_packet_count = 200
-max_segment_size = {limits.log_segment_bytes}
-max_segment_count = {limits.log_segments}
-
-[v5.1]
-name = "mqtt5"
-listen = {json.dumps(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")}
-next_connection_delay_ms = 0
-
-[v5.1.tls]
-capath = {json.dumps(str(ca))}
-certpath = {json.dumps(str(certificate))}
-keypath = {json.dumps(str(key))}
-
-[v5.1.connections]
-connection_timeout_ms = {limits.connect_timeout_ms}
-max_payload_size = {limits.packet_bytes}
-max_inflight_count = 500
-"""
+# Not `-m`: the child must import this very package, wherever it is, with nothing before the standard library.
+_BOOTSTRAP = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from loadgen.broker.embedded_server import main; main(sys.argv[2])"
+)
 
 
 class EmbeddedBroker:
-    """One rumqttd in a child process; a context manager that leaves no process and no file behind.
+    """One broker in a child process; a context manager that leaves no process and no file behind.
 
     The child ends by itself when this process dies, however it dies. It runs in a session of its own, so
     that Ctrl-C at a terminal stops the run (which still needs its broker to drain) and not the broker.
@@ -105,23 +50,22 @@ class EmbeddedBroker:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        limits: EmbeddedLimits | None = None,
+        max_connections: int = 50_000,
     ) -> None:
         """Keep what is needed to start; nothing is started yet.
 
         Args:
             certificate: the server's PEM certificate; its SAN must hold `host`.
             key: the server's PEM private key.
-            ca: PEM certificate of the CA that issues the clients' certificates.
-            host: IP address to listen on.
+            ca: PEM certificates of the CAs that may issue clients' certificates.
+            host: address to listen on.
             port: TCP port to listen on; 0 takes a free one.
-            limits: how much the broker allows; the defaults fit every shipped scenario.
+            max_connections: clients at once; one more gets CONNACK 0x97 (quota exceeded).
         """
-        self._certificate, self._key, self._ca = certificate, key, ca
-        self._wanted_port = port
-        self._limits = limits or EmbeddedLimits()
+        self._files = {"certificate": certificate, "key": key, "ca": ca}
+        self._settings = {"host": host, "port": port, "max_connections": max_connections}
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+        self._log: IO[bytes] | None = None
         self.host = host
         self.port = port
 
@@ -132,13 +76,13 @@ class EmbeddedBroker:
 
     @property
     def version(self) -> str:
-        """Name and version of the package that holds the broker."""
-        return f"iotcore {importlib.metadata.version('iotcore')} (rumqttd)"
+        """The broker's version, which is loadgen's."""
+        return loadgen.__version__
 
     @property
     def pid(self) -> int | None:
         """Process id of the broker, None when it is not running."""
-        return self._process.pid if self.running and self._process else None
+        return self._process.pid if self._process is not None and self.running else None
 
     @property
     def running(self) -> bool:
@@ -149,73 +93,82 @@ class EmbeddedBroker:
         """Start the broker and return when it accepts connections.
 
         Raises:
-            BrokerError: a file is missing, the port is taken, or the process ended or did not listen in time.
+            BrokerError: a file is missing, the port is taken, or the broker did not start in time.
         """
-        for path in (self._certificate, self._key, self._ca):
+        for path in self._files.values():
             if not path.is_file():
                 raise BrokerError(
                     f"embedded broker: {path} does not exist", "make certificates with `loadgen certs issue`"
                 )
-        attempts = 1 if self._wanted_port else _PORT_ATTEMPTS
-        for attempt in range(1, attempts + 1):
-            self.port = self._wanted_port or _free_port(self.host)
-            try:
-                self._start_once()
-            except BrokerError:
-                self.stop()
-                # Someone else may take a free port between our look and the broker's bind.
-                if attempt == attempts:
-                    raise
-            else:
-                break
+        settings = self._settings | {name: str(path.absolute()) for name, path in self._files.items()}
+        self._log = tempfile.TemporaryFile(prefix="loadgen-embedded-")  # noqa: SIM115 (closed by stop)
+        package_root = Path(loadgen.__file__).parents[1]
+        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+            [sys.executable, "-P", "-c", _BOOTSTRAP, str(package_root), json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            self.port = self._read_answer(START_DEADLINE_S)["port"]
+        except BrokerError as error:
+            log = self.log_tail()
+            self.stop()
+            mend = "choose another port, or 0 for a free one" if "in use" in log else ""
+            raise BrokerError(
+                f"embedded broker did not start on {self.host}:{self._settings['port']}: {log}", mend
+            ) from error
         return self
 
-    def _start_once(self) -> None:
-        if self._wanted_port and _listening(self.host, self.port):
-            raise BrokerError(
-                f"embedded broker: {self.host}:{self.port} is in use",
-                "choose another port, or 0 for a free one",
-            )
-        self._folder = Path(tempfile.mkdtemp(prefix="loadgen-embedded-"))
-        config = self._folder / "rumqttd.toml"
-        config.write_text(
-            render_config(
-                (self.host, self.port),
-                certificate=self._certificate.absolute(),
-                key=self._key.absolute(),
-                ca=self._ca.absolute(),
-                limits=self._limits,
-            )
-        )
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and file)
-                [sys.executable, "-P", str(_CHILD), str(config)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not _listening(self.host, self.port):
-            if (code := self._process.poll()) is not None:
-                raise BrokerError(f"embedded broker ended with code {code} while starting: {self.log_tail()}")
-            if time.monotonic() > deadline:
-                raise BrokerError(
-                    f"embedded broker does not listen on {self.host}:{self.port} "
-                    f"after {START_DEADLINE_S:.0f} s: {self.log_tail()}"
-                )
-            time.sleep(_POLL_S)
+    def report(self) -> dict[str, Any]:
+        """Ask the broker what it sees.
+
+        Returns:
+            `received`, `unroutable` and `dropped_qos0` (messages), `sessions`, and `connections`, each as an
+            entry of RabbitMQ's `GET /api/connections` but with user properties as a list of pairs, in order.
+
+        Raises:
+            BrokerError: the broker is not running or does not answer.
+        """
+        if self._process is None or self._process.stdin is None:
+            raise BrokerError("embedded broker is not running")
+        try:
+            self._process.stdin.write(b"report\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise BrokerError(f"embedded broker is gone: {self.log_tail()}") from error
+        return self._read_answer(ANSWER_DEADLINE_S)
+
+    def _read_answer(self, deadline_s: float) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        deadline = time.monotonic() + deadline_s
+        answer = b""
+        while not answer.endswith(b"\n"):
+            # A pipe's buffered reader would hide bytes from select, so this reads the descriptor itself.
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise BrokerError(f"embedded broker gave no answer in {deadline_s:.0f} s")
+            chunk = os.read(pipe, 1 << 20)
+            if not chunk:
+                raise BrokerError(f"embedded broker ended: {self.log_tail()}")
+            answer += chunk
+        result: dict[str, Any] = json.loads(answer)
+        return result
 
     def log_tail(self, size: int = 2000) -> str:
-        """Return the last `size` characters that the broker wrote, or a sentence when it wrote none."""
-        text = ""
-        if self._folder is not None:
-            with contextlib.suppress(OSError):
-                text = (self._folder / "log").read_text(errors="replace").strip()
-        return text[-size:] or "it wrote nothing"
+        """Return the last `size` bytes that the broker wrote to standard error, or a sentence if none."""
+        if self._log is None or self._log.closed:
+            return "it wrote nothing"
+        descriptor = self._log.fileno()
+        length = os.fstat(descriptor).st_size
+        text = os.pread(descriptor, size, max(0, length - size)).decode(errors="replace").strip()
+        return text or "it wrote nothing"
 
     def stop(self) -> None:
-        """End the broker, wait for its process and remove its folder; safe to call twice."""
+        """End the broker and wait for its process; safe to call twice."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -224,11 +177,12 @@ class EmbeddedBroker:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+        if self._log is not None:
+            self._log.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -239,18 +193,3 @@ class EmbeddedBroker:
     ) -> None:
         """Stop."""
         self.stop()
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listening(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
