@@ -1,0 +1,87 @@
+"""What a later command must know of a running cluster, as one JSON file in the cluster's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loadgen.broker.install import RabbitInstall
+from loadgen.broker.process import ProcessRef
+from loadgen.errors import BrokerError
+
+FILE = "state.json"
+
+
+@dataclass(slots=True)
+class NodeState:
+    """One node: its name, where it listens, and its process."""
+
+    name: str
+    """Short name, for example `rabbit1`."""
+    address: str
+    mqtt_port: int
+    management_port: int
+    distribution_port: int
+    process: ProcessRef | None = None
+
+    @property
+    def full_name(self) -> str:
+        """Erlang's name of the node, as the management API gives it."""
+        return f"{self.name}@localhost"
+
+
+@dataclass(slots=True)
+class ClusterState:
+    """The whole cluster."""
+
+    install: RabbitInstall
+    nodes: list[NodeState]
+    epmd_port: int
+    scheduler_threads: int
+    epmd: ProcessRef | None = None
+    version: int = field(default=1)
+
+    def processes(self) -> list[ProcessRef]:
+        """Give the processes of the nodes that were started."""
+        return [node.process for node in self.nodes if node.process]
+
+    def save(self, directory: Path) -> None:
+        """Write the file in one step, so that no reader ever sees half of it."""
+        scratch = directory / f".{FILE}.{os.getpid()}"
+        scratch.write_text(json.dumps(asdict(self), indent=2, default=str) + "\n")
+        scratch.replace(directory / FILE)
+
+    @classmethod
+    def load(cls, directory: Path) -> ClusterState | None:
+        """Read the file; None when there is no cluster in this folder.
+
+        Raises:
+            BrokerError: When the file is not one of ours.
+        """
+        try:
+            data = json.loads((directory / FILE).read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise BrokerError(f"cannot read {directory / FILE}: {error}", _MEND) from error
+        try:
+            root = data["install"]["root"]
+            return cls(
+                install=RabbitInstall(**{**data["install"], "root": Path(root) if root else None}),
+                nodes=[NodeState(**{**node, "process": _process(node["process"])}) for node in data["nodes"]],
+                epmd_port=data["epmd_port"],
+                scheduler_threads=data["scheduler_threads"],
+                epmd=_process(data["epmd"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise BrokerError(f"{directory / FILE} is not a cluster's state: {error!r}", _MEND) from error
+
+
+_MEND = "`loadgen cluster down --purge` ends what runs and removes the folder"
+
+
+def _process(data: dict[str, Any] | None) -> ProcessRef | None:
+    return ProcessRef(**data) if data else None
