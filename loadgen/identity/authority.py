@@ -12,11 +12,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from loadgen.errors import ConfigError, Problem
-from loadgen.identity import certificates, names, storage
+from loadgen.errors import ConfigError
+from loadgen.identity import certificates, names, reading, refusals, storage
 from loadgen.identity.lifetime import expires_soon
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Authority:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the CA certificate, in hexadecimal."""
-        return fingerprint(self._issuer.certificate)
+        return reading.fingerprint(self._issuer.certificate)
 
     @classmethod
     def create(cls, directory: Path, *, valid_for_s: int = _CA_LIFE_S) -> Authority:
@@ -96,9 +95,9 @@ class Authority:
             )
         with storage.readable_errors(key_path):
             key_content = key_path.read_bytes()
-        certificate = certificates.parse_certificate(certificate_content, certificate_path)
-        key = certificates.parse_key(key_content, key_path)
-        if not certificates.key_matches(certificate, key):
+        certificate = reading.parse_certificate(certificate_content, certificate_path)
+        key = reading.parse_key(key_content, key_path)
+        if not reading.key_matches(certificate, key):
             raise ConfigError(
                 f"{key_path} is not the key of {certificate_path.name}", "bring back the right pair"
             )
@@ -165,7 +164,7 @@ class Authority:
         """
         sans = {"dns": tuple(dns), "ip": tuple(ip)} if dns or ip else {"dns": (name,)}
         subject = certificates.Subject(name, "server", sans)
-        refuse_bad_subjects([subject])
+        refusals.refuse_bad_subjects([subject])
         stem = names.file_stem(name)
         certificate_path = names.server_certificate(self.directory, stem)
         key_path = names.server_key(self.directory, stem)
@@ -188,8 +187,8 @@ class Authority:
                 with the same common name; files that cannot be written.
         """
         wanted = list(requests)
-        refuse_bad_subjects([_subject(request) for request in wanted])
-        refuse_same_names([request.cn for request in wanted])
+        refusals.refuse_bad_subjects([_subject(request) for request in wanted])
+        refusals.refuse_same_names([request.cn for request in wanted])
         with storage.exclusive(self.directory):
             return self.issue_locked(wanted, progress)
 
@@ -206,7 +205,7 @@ class Authority:
             certificate = self._issue(
                 _subject(request), request.key_type, request.valid_for_s, usage=certificates.CLIENT, to=pair
             )
-            issued.append(certificates.identity_of(certificate, certificate_path, key_path, stem))
+            issued.append(reading.identity_of(certificate, certificate_path, key_path, stem))
             if progress is not None:
                 progress(position, len(requests))
         return issued
@@ -224,19 +223,19 @@ class Authority:
         With `valid_for_s` its whole life must also be as asked.
         """
         try:
-            certificate = certificates.parse_certificate(certificate_path.read_bytes(), certificate_path)
-            key = certificates.parse_key(key_path.read_bytes(), key_path)
+            certificate = reading.parse_certificate(certificate_path.read_bytes(), certificate_path)
+            key = reading.parse_key(key_path.read_bytes(), key_path)
         except (OSError, ConfigError):
             return None  # missing or broken: to be issued
-        found = certificates.identity_of(certificate, certificate_path, key_path)
+        found = reading.identity_of(certificate, certificate_path, key_path)
         said = (found.cn, found.organization or None, found.sans, found.key_type)
         asked = (subject.cn, subject.organization or None, certificates.plain_sans(subject.sans), key_type)
         fitting = (
             said == asked
             and (valid_for_s is None or self._lasts(found, valid_for_s))
             and not expires_soon(found.not_before, found.not_after, time.time())
-            and certificates.key_matches(certificate, key)
-            and certificates.signed_by(certificate, self._issuer.certificate)
+            and reading.key_matches(certificate, key)
+            and reading.signed_by(certificate, self._issuer.certificate)
         )
         return certificate if fitting else None
 
@@ -261,41 +260,6 @@ class Authority:
         pems = certificates.certificate_pem(certificate), certificates.key_pem(key)
         storage.write_pair(*to, *pems)
         return certificate
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 of a certificate, in hexadecimal."""
-    return certificate.fingerprint(hashes.SHA256()).hex()
-
-
-def refuse_bad_subjects(subjects: Sequence[certificates.Subject]) -> None:
-    """Find all names that X.509 cannot hold before a key is made.
-
-    Raises:
-        ConfigError: with a problem for each of the first ten.
-    """
-    problems = [
-        Problem("", what, "mend the template") for s in subjects if (what := certificates.check_subject(s))
-    ]
-    if len(problems) > 10:
-        problems[10:] = [Problem("", f"and {len(problems) - 10} more such names")]
-    if problems:
-        raise ConfigError(problems)
-
-
-def refuse_same_names(common_names: Sequence[str]) -> None:
-    """Two certificates of one set with the same common name would be the same file.
-
-    Raises:
-        ConfigError: names the first that comes twice.
-    """
-    seen: set[str] = set()
-    for cn in common_names:
-        if cn in seen:
-            raise ConfigError(
-                f"two certificates would have the common name {cn!r}", "put {index} into common_name"
-            )
-        seen.add(cn)
 
 
 def _subject(request: ClientRequest) -> certificates.Subject:

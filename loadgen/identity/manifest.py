@@ -103,8 +103,10 @@ def write(path: Path, manifest: Manifest) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    entries = {stem: asdict(entry) for stem, entry in manifest.entries.items()}
-    document = {"format": _FORMAT, "ca_fingerprint": manifest.ca_fingerprint, "identities": entries}
-    # One identity a line: small differences stay small, and people can grep it.
-    lines = json.dumps(document, separators=(",", ":"), ensure_ascii=False).replace('},"', '},\n"')
+    head = json.dumps({"format": _FORMAT, "ca_fingerprint": manifest.ca_fingerprint})
+    # One identity a line: people can read and grep it.
+    entries = ",\n".join(
+        f"{json.dumps(stem)}: {json.dumps(asdict(entry))}" for stem, entry in manifest.entries.items()
+    )
+    lines = f'{head[:-1]}, "identities": {{\n{entries}\n}}}}\n'
     storage.write_file(path, lines.encode(), storage.PUBLIC)

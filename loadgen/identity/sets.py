@@ -6,16 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError, Problem
-from loadgen.identity import certificates, manifest, names, storage
-from loadgen.identity.authority import (
-    DAY_S,
-    Authority,
-    ClientRequest,
-    fingerprint,
-    refuse_bad_subjects,
-    refuse_same_names,
-)
+from loadgen.identity import certificates, manifest, names, reading, storage
+from loadgen.identity.authority import DAY_S, Authority, ClientRequest
 from loadgen.identity.lifetime import expires_soon
+from loadgen.identity.refusals import refuse_bad_subjects, refuse_same_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,8 +108,8 @@ def read_directory(path: Path, only: Sequence[str] | None = None) -> list[Identi
             if stem not in with_key:
                 with storage.readable_errors(key_path):
                     key_path.stat()
-            certificate = certificates.parse_certificate(content, certificate_path)
-            identities.append(certificates.identity_of(certificate, certificate_path, key_path, stem))
+            certificate = reading.parse_certificate(content, certificate_path)
+            identities.append(reading.identity_of(certificate, certificate_path, key_path, stem))
         except ConfigError as error:
             problems.append(Problem("", error.what, error.mend))
     if problems:
@@ -137,10 +131,10 @@ def _known(path: Path, out: Path) -> manifest.Manifest | None:
         return None
     ca = out / names.CA_CERTIFICATE
     try:
-        authority = certificates.parse_certificate(ca.read_bytes(), ca)
+        authority = reading.parse_certificate(ca.read_bytes(), ca)
     except (OSError, ConfigError):
         return None
-    return known if fingerprint(authority) == known.ca_fingerprint else None
+    return known if reading.fingerprint(authority) == known.ca_fingerprint else None
 
 
 def _current(
@@ -204,7 +198,7 @@ def _adopt(authority: Authority, stem: str, request: ClientRequest) -> Identity 
     certificate = authority.fits(subject, request.key_type, certificate_path, key_path, request.valid_for_s)
     if certificate is None:
         return None
-    return certificates.identity_of(certificate, certificate_path, key_path, stem)
+    return reading.identity_of(certificate, certificate_path, key_path, stem)
 
 
 def _refuse_shared(path: Path, wanted: Mapping[str, ClientRequest], ca_fingerprint: str) -> None:
