@@ -41,12 +41,35 @@ class ClusterState:
     nodes: list[NodeState]
     epmd_port: int
     scheduler_threads: int
+    certs: Path
+    """Folder of the CA that signed the nodes' certificate."""
     epmd: ProcessRef | None = None
     version: int = field(default=1)
 
     def processes(self) -> list[ProcessRef]:
         """Give the processes of the nodes that were started."""
         return [node.process for node in self.nodes if node.process]
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What cannot change while the nodes keep their data."""
+        return (self.install, [(node.address, node.mqtt_port, node.management_port) for node in self.nodes])
+
+    def describe(self) -> str:
+        """Say in a few words what cluster this is."""
+        first = self.nodes[0]
+        return (
+            f"{len(self.nodes)} nodes of RabbitMQ {self.install.version} on ports "
+            f"{first.mqtt_port} and {first.management_port} with certificates from {self.certs}"
+        )
+
+    def node(self, name: str) -> NodeState:
+        """Find a node by its short or its full name."""
+        for node in self.nodes:
+            if name in (node.name, node.full_name):
+                return node
+        known = ", ".join(node.name for node in self.nodes)
+        raise BrokerError(f"the cluster has no node {name}", f"its nodes are {known}")
 
     def save(self, directory: Path) -> None:
         """Write the file in one step, so that no reader ever sees half of it."""
@@ -74,6 +97,7 @@ class ClusterState:
                 nodes=[NodeState(**{**node, "process": _process(node["process"])}) for node in data["nodes"]],
                 epmd_port=data["epmd_port"],
                 scheduler_threads=data["scheduler_threads"],
+                certs=Path(data["certs"]),
                 epmd=_process(data["epmd"]),
             )
         except (KeyError, TypeError) as error:
