@@ -6,6 +6,7 @@ learn loadgen, to test scenarios and to measure the generator, never to say some
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import loadgen
 from loadgen.errors import BrokerError
+from loadgen.identity.authority import Authority
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,6 +43,21 @@ class EmbeddedBroker:
     """
 
     kind = "embedded"
+
+    @classmethod
+    def with_authority(cls, directory: Path, **options: Any) -> Self:  # noqa: ANN401 (those of __init__)
+        """Make a broker whose server certificate comes from the CA in `directory`, made when there is none.
+
+        Args:
+            directory: of the CA that also issues the clients' certificates, such as `certs/out`.
+            options: `host`, `port` and `max_connections` as for the class.
+
+        Raises:
+            ConfigError: the CA's files cannot be used or written.
+        """
+        authority = Authority.ensure(directory)
+        certificate, key = authority.issue_server("embedded", dns=["localhost"], ip=["127.0.0.1", "::1"])
+        return cls(certificate, key, authority.certificate, **options)
 
     def __init__(
         self,
@@ -72,7 +89,8 @@ class EmbeddedBroker:
     @property
     def uri(self) -> str:
         """Where clients connect, `mqtts://host:port`; the port is known once the broker has started."""
-        return f"mqtts://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mqtts://{host}:{self.port}"
 
     @property
     def version(self) -> str:
@@ -139,6 +157,12 @@ class EmbeddedBroker:
         except OSError as error:
             raise BrokerError(f"embedded broker is gone: {self.log_tail()}") from error
         return self._read_answer(ANSWER_DEADLINE_S)
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """List the clients, so that the broker's view of a run can be checked here as with RabbitMQ."""
+        report = await asyncio.to_thread(self.report)
+        connections: list[dict[str, Any]] = report["connections"]
+        return connections
 
     def _read_answer(self, deadline_s: float) -> dict[str, Any]:
         assert self._process is not None
