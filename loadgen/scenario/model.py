@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
 from pydantic import BeforeValidator, Field, PrivateAttr
@@ -24,6 +24,9 @@ from loadgen.scenario.target import Management, Secret, Target, Timeouts, TlsSet
 from loadgen.scenario.thresholds import ThresholdSpec, parse_thresholds
 from loadgen.scenario.units import PositiveDuration
 from loadgen.scenario.uri import Uri
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "Backoff",
@@ -98,6 +101,13 @@ class Scenario(Strict):
     def warnings(self) -> tuple[Problem, ...]:
         """What is allowed but probably not meant; to be shown before the run."""
         return self._warnings
+
+    def with_origin(self, source: Path, warnings: Sequence[Problem]) -> Scenario:
+        """Give the same scenario, knowing its file and what is odd in it."""
+        copy = self.model_copy()
+        copy._source = source  # noqa: SLF001
+        copy._warnings = tuple(warnings)  # noqa: SLF001
+        return copy
 
     def __eq__(self, other: object) -> bool:
         """Equal when the content is, wherever it was loaded from."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Give the known word most like `word`, or None when none is close."""
     by_fold = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(word.lower(), by_fold, n=1, cutoff=0.6)
+    # One wrong letter in a word of two or three is half of it.
+    cutoff = 0.6 if len(word) > 3 else 0.5
+    found = difflib.get_close_matches(word.lower(), by_fold, n=1, cutoff=cutoff)
     return by_fold[found[0]] if found else None
 
 

@@ -110,8 +110,8 @@ class Timeouts(Strict):
     tls: PositiveDuration = 10 * NS_PER_S
     """From the first to the last byte of the TLS handshake."""
     connack: PositiveDuration = 70 * NS_PER_S
-    """From CONNECT to CONNACK. RabbitMQ answers as late as 63 s after a node was lost (30 s metadata
-    fence, twice, and a 3 s delay of refusals), so a shorter limit would call late answers lost."""
+    """From CONNECT to CONNACK. RabbitMQ looks 60 s for the queue of a session whose node was lost and
+    then waits 3 s before it refuses, so a shorter limit would take its late answers for none."""
     ping: PositiveDuration | None = None
     """From PINGREQ to PINGRESP; half of the keep-alive when left out."""
 

@@ -78,6 +78,14 @@ def _split_key(key: str) -> tuple[str, dict[str, str]]:
     return match[1], selector
 
 
+def split_known_key(key: str) -> dict[str, str]:
+    """Give the selector of a key, or nothing when the key is malformed (which is told elsewhere)."""
+    try:
+        return _split_key(key)[1]
+    except _RefusedError:
+        return {}
+
+
 def parse_expression(expression: str) -> tuple[str, str, float, str]:
     """Split an expression into statistic, operator, value and the value's kind.
 

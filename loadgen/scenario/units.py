@@ -74,7 +74,7 @@ def parse_duration(value: object) -> int:
     Raises:
         PydanticCustomError: no unit, an unknown unit, or a part finer than 1 ns.
     """
-    number, unit = _match("duration", value, _DURATION, "250ms, 10s, 5m or 2h", "{}s")
+    number, unit = _match("duration", value, _DURATION, "250ms, 10s, 5m or 2h", "{0}s or {0}ms")
     nanoseconds = Decimal(number) * _DURATION_NS[unit]
     if nanoseconds != int(nanoseconds):
         raise malformed(f"{_shown(value)} is finer than one nanosecond", "use fewer decimals")

@@ -1,0 +1,108 @@
+"""Checks across the parts: who refers to whom, and the order of the stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loadgen.scenario.explain import Finding
+from loadgen.scenario.suggest import did_you_mean
+from loadgen.scenario.thresholds import split_known_key, threshold_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from loadgen.scenario.parts import Parts
+    from loadgen.scenario.stages import Stage
+
+
+def check_references(parts: Parts, metrics: Mapping[str, str] | None) -> Iterator[Finding]:
+    """Check groups → identities, stages → groups, thresholds → metrics, groups and stages."""
+    for name, group in parts.groups.items():
+        if group is not None and group.identity not in parts.identities:
+            yield Finding(
+                ("groups", name, "identity"),
+                f'there is no identity set "{group.identity}"',
+                did_you_mean(group.identity, parts.identities) or "add it to identities",
+            )
+    yield from _check_thresholds(parts, metrics)
+    for index, stage in enumerate(parts.stages):
+        for position, name in enumerate((stage.groups if stage is not None else None) or ()):
+            if name not in parts.groups:
+                place = ("stages", index, "groups", position)
+                yield Finding(place, f'there is no group "{name}"', did_you_mean(name, parts.groups))
+
+
+def _check_thresholds(parts: Parts, metrics: Mapping[str, str] | None) -> Iterator[Finding]:
+    for key, index, what, mend in threshold_problems(parts.thresholds, metrics):
+        yield Finding(("thresholds", key) if index is None else ("thresholds", key, index), what, mend)
+    stages = [stage.name for stage in parts.stages if stage is not None]
+    for key in parts.thresholds:
+        for selector, value in split_known_key(key).items():
+            known = list(parts.groups) if selector == "group" else stages
+            if value not in known and not (selector == "stage" and None in parts.stages):
+                yield Finding(
+                    ("thresholds", key), f'there is no {selector} "{value}"', did_you_mean(value, known)
+                )
+
+
+def check_stages(parts: Parts) -> Iterator[Finding]:
+    """Check names, order, and that each group is connected exactly once."""
+    yield from _check_names(parts.stages)
+    stages = [stage for stage in parts.stages if stage is not None]
+    if not stages or len(stages) != len(parts.stages):
+        return
+    if stages[0].kind != "connect":
+        yield Finding(
+            ("stages", 0),
+            f'the first stage must connect, and "{stages[0].name}" is a {stages[0].kind}',
+            "put {name: connect, connect: 50/s} first",
+        )
+    else:
+        yield from _check_connects(parts, stages)
+    for index, stage in enumerate(stages[:-1]):
+        if stage.kind == "drain":
+            yield Finding(
+                ("stages", index), "a drain must be the last stage", f'move "{stage.name}" to the end'
+            )
+    publishers = [name for name, group in parts.groups.items() if group is not None and group.publish]
+    if publishers and not any(stage.kind == "hold" for stage in stages):
+        yield Finding(
+            ("stages",),
+            f'nothing will be published by "{publishers[0]}", since no stage holds',
+            "add {name: steady, hold: 1m}",
+            warning=True,
+        )
+
+
+def _check_names(stages: Sequence[Stage | None]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, stage in enumerate(stages):
+        if stage is not None and stage.name in seen:
+            yield Finding(
+                ("stages", index, "name"), f'another stage is named "{stage.name}"', "use another name"
+            )
+        if stage is not None:
+            seen.add(stage.name)
+
+
+def _check_connects(parts: Parts, stages: Sequence[Stage]) -> Iterator[Finding]:
+    connected: dict[str, str] = {}
+    for index, stage in enumerate(stages):
+        if stage.kind != "connect":
+            continue
+        place = ("stages", index)
+        for position, name in enumerate(stage.groups or ()):
+            if name in connected:
+                what = f'group "{name}" is connected already by stage "{connected[name]}"'
+                yield Finding((*place, "groups", position), what, "remove it here or there")
+        names = stage.groups if stage.groups is not None else set(parts.groups) - set(connected)
+        if not names:
+            yield Finding(
+                place, "no group is left to connect", "remove it, or name groups in those before it"
+            )
+        connected |= dict.fromkeys(names, stage.name)
+    for name in parts.groups:
+        if name not in connected:
+            yield Finding(
+                ("groups", name), "no stage connects this group", "name it in groups of a connect stage"
+            )
