@@ -153,7 +153,7 @@ class Outbound(SessionCore):
         if session_expiry and not self.config.session_expiry:
             raise LocalProtocolError("a session that was opened with expiry 0 cannot be kept")
         try:
-            code = DisconnectReasonCode(reason)
+            code = DisconnectReasonCode(int(reason))
         except ValueError:
             raise LocalProtocolError(f"{reason} is no DISCONNECT reason code") from None
         self._step(Step.DISCONNECT)
