@@ -7,9 +7,13 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from loadgen.broker.debian import make_root
 from loadgen.errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SUITES: dict[str, str] = {"4.3": "forky", "4.0": "trixie"}
 """RabbitMQ release → the Debian suite that carries it, newest first; the first is the default."""
@@ -101,6 +105,47 @@ def installed_on_path() -> RabbitInstall | None:
             if version == "unknown" or int(version.split(".")[0]) >= 4:
                 return RabbitInstall("path", version, str(real.parent))
     return None
+
+
+def install(
+    release: str | None = None,
+    root: Path | None = None,
+    *,
+    mirror: str | None = None,
+    force: bool = False,
+    report: Callable[[str], None] = lambda _line: None,
+) -> RabbitInstall:
+    """Make a root folder with a RabbitMQ release, or keep the one that is there.
+
+    Args:
+        release: One of `SUITES`; None takes the newest.
+        root: Where it goes; None is `default_root(release)`.
+        mirror: Address of a Debian mirror; None takes this machine's.
+        force: Make it anew although it is there.
+        report: Called with lines of progress.
+
+    Raises:
+        BrokerError: Unknown release, not root, or Debian's tools failed.
+    """
+    release = release or DEFAULT_RELEASE
+    if release not in SUITES:
+        raise BrokerError(
+            f"no Debian suite with RabbitMQ {release} is known", f"choose {' or '.join(SUITES)}"
+        )
+    root = root or default_root(release)
+    if force and root.exists():
+        scratch = root.resolve().with_name(f"{root.resolve().name}.old")
+        root.resolve().rename(scratch)
+        shutil.rmtree(scratch)
+    found = installed_root(root)
+    if found is None:
+        if root.exists() and any(root.iterdir()):
+            raise BrokerError(f"{root} is there but holds no RabbitMQ", "remove it, or name another folder")
+        make_root(SUITES[release], root, mirror=mirror, report=report)
+        found = installed_root(root)
+    if found is None:
+        raise BrokerError(f"Debian {SUITES[release]} installed no usable RabbitMQ in {root}", "remove it")
+    return found
 
 
 def find_rabbitmq(release: str | None = None) -> RabbitInstall:

@@ -1,0 +1,203 @@
+"""`loadgen cluster`: a real RabbitMQ cluster on this machine, from nothing to gone."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from loadgen.broker.cluster import (
+    DEFAULT_CERTS,
+    DEFAULT_DIRECTORY,
+    MANAGEMENT_PORT,
+    MAX_NODES,
+    MQTT_PORT,
+    LocalCluster,
+    NodeStatus,
+)
+from loadgen.broker.install import SUITES, find_rabbitmq
+from loadgen.broker.install import install as install_rabbitmq
+from loadgen.errors import BrokerError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.status import Status
+
+app = typer.Typer(
+    name="cluster",
+    help="Run a real RabbitMQ cluster on this machine: install, bring up, look at, disturb, take down.",
+    no_args_is_help=True,
+)
+
+
+class Format(enum.StrEnum):
+    """How results are written to stdout."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+_RELEASES = " or ".join(SUITES)
+_Directory = Annotated[Path, typer.Option("--directory", help="Folder of the cluster: data, logs, state.")]
+_Output = Annotated[
+    Format, typer.Option("--output-format", help="Write results as text or as JSON.", case_sensitive=False)
+]
+_Node = Annotated[str, typer.Argument(help="Name of a node, for example rabbit1.")]
+
+
+@app.command()
+def install(
+    *,
+    release: Annotated[
+        str | None, typer.Option(help=f"RabbitMQ release: {_RELEASES}; the newest when left out.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder to make; a standard place when left out.")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="Debian mirror; the one this machine's apt uses when left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make it anew although it is there.")] = False,
+    output_format: _Output = Format.TEXT,
+) -> None:
+    """Make a root folder with RabbitMQ out of Debian's packages (needs root; about a minute, 200 MB)."""
+    with _report("making a root folder with RabbitMQ") as status:
+        made = install_rabbitmq(release, root, mirror=mirror, force=force, report=_progress(status))
+    if output_format is Format.JSON:
+        typer.echo(json.dumps({"version": made.version, "root": str(made.root)}))
+        return
+    typer.echo(f"RabbitMQ {made.version} in {made.root}")
+
+
+@app.command()
+def up(
+    *,
+    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1, max=MAX_NODES)] = 3,
+    release: Annotated[
+        str | None,
+        typer.Option(help="RabbitMQ release, for example 4.0; what PATH has, else the newest root."),
+    ] = None,
+    directory: _Directory = DEFAULT_DIRECTORY,
+    certs: Annotated[Path, typer.Option(help="Folder of the CA, made if it isn't there.")] = DEFAULT_CERTS,
+    mqtt_port: Annotated[int, typer.Option(help="MQTT over TLS, on every node's address.")] = MQTT_PORT,
+    management_port: Annotated[int, typer.Option(help="Management API and page.")] = MANAGEMENT_PORT,
+    scheduler_threads: Annotated[
+        int | None, typer.Option(help="Erlang scheduler threads of each node.", min=1)
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds until every node must serve.", min=1)] = 120.0,
+    output_format: _Output = Format.TEXT,
+) -> None:
+    """Start the nodes and wait until they are one cluster and listen.
+
+    Node n listens on 127.0.0.n. A cluster that was taken down comes back with its users and queues.
+    """
+    found = find_rabbitmq(release)
+    cluster = LocalCluster(directory)
+    with _report(f"starting {nodes} nodes of RabbitMQ {found.version}"):
+        statuses = cluster.up(
+            nodes,
+            certs=certs,
+            install=found,
+            mqtt_port=mqtt_port,
+            management_port=management_port,
+            scheduler_threads=scheduler_threads,
+            deadline_s=timeout,
+        )
+    _show(cluster, statuses, output_format)
+
+
+@app.command()
+def status(*, directory: _Directory = DEFAULT_DIRECTORY, output_format: _Output = Format.TEXT) -> None:
+    """Show every node; exit code 106 unless all of them serve."""
+    cluster = LocalCluster(directory)
+    statuses = cluster.status()
+    if not statuses:
+        raise BrokerError(f"there is no cluster in {directory}", "`loadgen cluster up` starts one")
+    _show(cluster, statuses, output_format)
+    if any(node.condition != "serving" for node in statuses):
+        raise typer.Exit(ExitCode.UNREACHABLE)
+
+
+@app.command()
+def down(
+    *,
+    directory: _Directory = DEFAULT_DIRECTORY,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove data, users, logs and the folder too.")
+    ] = False,
+) -> None:
+    """End every process of the cluster; works as well when half of it is dead."""
+    with _report("stopping the cluster"):
+        killed = LocalCluster(directory).down(purge=purge)
+    for name in killed:
+        typer.echo(f"{name} had to be killed", err=True)
+
+
+@app.command()
+def start(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Start a node that is down, and wait until it serves."""
+    with _report(f"starting {node}"):
+        LocalCluster(directory).start(node)
+
+
+@app.command()
+def stop(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Stop a node in an orderly way, as a planned restart does."""
+    with _report(f"stopping {node}"):
+        LocalCluster(directory).stop(node)
+
+
+@app.command()
+def kill(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Kill a node without warning, as a crash does."""
+    LocalCluster(directory).kill(node)
+
+
+@app.command()
+def pause(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Freeze a node: connections stay open and nothing answers."""
+    LocalCluster(directory).pause(node)
+
+
+@app.command()
+def resume(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Let a paused node go on."""
+    LocalCluster(directory).resume(node)
+
+
+def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Format) -> None:
+    if output_format is Format.JSON:
+        facts = {
+            "nodes": [asdict(node) for node in statuses],
+            "version": statuses[0].version,
+            "target_file": str(cluster.target_file),
+            "password_file": str(cluster.password_file),
+            "certs": str(cluster.certs),
+        }
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    typer.echo(f"{'node':<20}{'condition':<11}{'process':<9}{'MQTT':<16}management")
+    for node in statuses:
+        mqtt = f"{node.address}:{node.mqtt_port}"
+        management = f"http://{node.address}:{node.management_port}"
+        typer.echo(f"{node.name:<20}{node.condition:<11}{node.pid or '-':<9}{mqtt:<16}{management}")
+    typer.echo(f"RabbitMQ {statuses[0].version}; management user {cluster.username}, password in")
+    typer.echo(f"  {cluster.password_file}")
+    typer.echo(f"run against it: loadgen run SCENARIO --target {cluster.target_file}")
+
+
+def _report(what: str) -> Status:
+    """Say on stderr what goes on: a spinner on a terminal, one line otherwise."""
+    console = Console(stderr=True)
+    if not sys.stderr.isatty():
+        typer.echo(what, err=True)
+    return console.status(what)
+
+
+def _progress(status: Status) -> Callable[[str], None]:
+    return lambda line: status.update(line[:100])
