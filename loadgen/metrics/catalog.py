@@ -19,7 +19,7 @@ class Metric:
     """What is stored: histograms nanoseconds, counters whole numbers of this."""
     description: str
     source: Source = "group"
-    """`group`: recorded for each group; `worker`: one for each worker; `ledger`: known when the run is settled."""
+    """`group`: recorded for each group; `worker`: for each worker; `ledger`: known when the run has ended."""
 
 
 def _histogram(name: str, description: str, source: Source = "group") -> Metric:
@@ -39,36 +39,40 @@ _ALL = (
     _histogram("publish_latency", "intended time of the message → PUBACK (response time)"),
     _histogram("publish_service_time", "message written to the socket → PUBACK"),
     _histogram("delivery_latency", "intended time of the message → received by a subscriber"),
-    _histogram(
-        "send_lag", "intended time of the message → written to the socket: the generator's own lateness"
-    ),
+    _histogram("send_lag", "intended time of the message → written to the socket: our own lateness"),
     _histogram("loop_lag", "how late the event loop woke", "worker"),
     _histogram("detect_time", "last sign of life of a connection → its loss noticed"),
     _histogram("reconnect_time", "loss of a connection noticed → CONNACK of the next one"),
-    _histogram(
-        "recovery_time", "loss of a connection noticed → first acknowledged publish or delivery after it"
-    ),
+    _histogram("recovery_time", "loss noticed → first acknowledged publish or delivery after it"),
     _counter("connect_attempts", "connections", "connections begun"),
     _counter("connects", "connections", "connections accepted: CONNACK with success"),
     _counter("connect_failures", "connections", "connection attempts that failed, whatever the phase"),
     _counter("disconnects", "connections", "established connections lost against our will"),
+    _counter("reconnects", "connections", "connections accepted after a loss"),
+    _counter("sessions_lost", "sessions", "reconnects that found the session gone at the broker"),
+    _counter(
+        "subscribe_failures", "clients", "clients whose subscription was refused or granted at a lower QoS"
+    ),
     _counter("published", "messages", "PUBLISH packets handed to the socket for the first time"),
     _counter("republished", "messages", "PUBLISH packets sent again with DUP after a session was resumed"),
+    _counter("abandoned", "messages", "unacknowledged publishes given up because their session was gone"),
     _counter("acknowledged", "messages", "PUBACKs with success"),
     _counter("publish_errors", "messages", "PUBACKs with a reason of 0x80 or more, or 0x10 (no subscriber)"),
     _counter("received", "messages", "PUBLISH packets received, duplicates included"),
     _counter("duplicates", "messages", "received messages that this subscriber had already"),
-    _counter(
-        "reordered", "messages", "received messages that a later one of the same publisher had overtaken"
-    ),
+    _counter("reordered", "messages", "received messages that a later one had overtaken"),
     _counter("foreign", "messages", "received messages that no publisher of this run sent"),
-    _counter("bytes_sent", "bytes", "MQTT bytes written, before TLS"),
-    _counter("bytes_received", "bytes", "MQTT bytes read, after TLS"),
+    _counter("bytes_sent", "bytes", "bytes written to TCP, TLS included"),
+    _counter("bytes_received", "bytes", "bytes read from TCP, TLS included"),
     _counter(
-        "late", "messages", "messages sent after their intended time by more than the generator's limit"
+        "late",
+        "messages",
+        "messages that waited for a connection or for the broker's quota before they were sent",
     ),
     _counter(
-        "dropped", "messages", "messages not attempted: the client's backlog was full or it was offline"
+        "dropped",
+        "messages",
+        "messages due and never sent: the client's backlog was full, or the broker's CONNACK forbids them",
     ),
     _counter("expected_deliveries", "messages", "sent messages times their matching subscribers", "ledger"),
     _counter("delivered", "messages", "expected deliveries that arrived at least once", "ledger"),
@@ -76,12 +80,8 @@ _ALL = (
     _counter("messages_duplicated", "messages", "delivered more than once", "ledger"),
     _counter("messages_recovered", "messages", "not acknowledged and delivered all the same", "ledger"),
     _counter("messages_indeterminate", "messages", "not delivered, and no promise broken", "ledger"),
-    _counter(
-        "messages_unexpected", "messages", "delivered and never sent, or to the wrong subscriber", "ledger"
-    ),
-    _counter(
-        "messages_reordered", "messages", "overtaken by a later message of the same publisher", "ledger"
-    ),
+    _counter("messages_unexpected", "messages", "delivered and never sent, or not subscribed for", "ledger"),
+    _counter("messages_reordered", "messages", "overtaken by a later message of its publisher", "ledger"),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

@@ -1,7 +1,7 @@
 """What each publisher sent and each subscriber received, kept as sequence ranges (DESIGN §6).
 
-A publisher is one stream of messages numbered from 0, with an id that is unique in the run; both stand in the header
-of every payload. A log costs memory for each gap, never for each message.
+A publisher is one stream of messages numbered from 0, with an id that is unique in the run; both stand in the
+header of every payload. A log costs memory for each gap, never for each message.
 """
 
 from __future__ import annotations
@@ -29,47 +29,55 @@ class PublisherLog:
         """Start with nothing sent, at QoS 0 or 1."""
         self.qos = qos
         self.sent = 0
-        """The next sequence number; the engine takes it and adds one: `seq = log.sent; log.sent = seq + 1`."""
+        """How many were sent, so the next sequence number: `seq = log.sent; log.sent = seq + 1`."""
         self.acked_upto = 0
         """Every sequence number below this one is acknowledged."""
         self.not_attempted = 0
         """Messages that were due and never sent (backlog full, offline); they take no sequence number."""
-        self._beyond = RangeSet()
+        self._beyond: RangeSet | None = None  # acknowledged out of order
 
     def ack(self, seq: int) -> None:
         """Note a PUBACK with success; a refused message (0x10, or 0x80 and above) is never acknowledged."""
         if seq == self.acked_upto:
             self.acked_upto = seq + 1
-            if self._beyond:
-                self._close_gap()
+            if self._beyond is not None:
+                self._close_gap(self._beyond)
         elif seq > self.acked_upto:
+            if self._beyond is None:
+                self._beyond = RangeSet()
             self._beyond.add(seq)
 
-    def _close_gap(self) -> None:
-        start, stop = next(self._beyond.ranges())
-        if start <= self.acked_upto:
-            self.acked_upto = max(self.acked_upto, stop)
-            self._beyond = self._beyond - RangeSet([(start, stop)])
+    def _close_gap(self, beyond: RangeSet) -> None:
+        start, stop = next(beyond.ranges())
+        if start == self.acked_upto:
+            self.acked_upto = stop
+            self._beyond = (beyond - RangeSet([(start, stop)])) or None
 
     @property
     def acknowledged(self) -> int:
         """How many messages are acknowledged."""
-        return self.acked_upto + len(self._beyond)
+        return self.acked_upto + len(self._beyond or ())
 
     def unacknowledged(self) -> RangeSet:
         """Give the sequence numbers sent and not acknowledged; all of them at QoS 0."""
-        return self._beyond.complement(self.acked_upto, self.sent)
+        return (self._beyond or RangeSet()).complement(self.acked_upto, self.sent)
 
     def to_wire(self) -> list[Any]:
         """Flatten for JSON or a pipe."""
-        return [self.qos, self.sent, self.acked_upto, self.not_attempted, self._beyond.to_list()]
+        return [
+            self.qos,
+            self.sent,
+            self.acked_upto,
+            self.not_attempted,
+            (self._beyond or RangeSet()).to_list(),
+        ]
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> PublisherLog:
         """Read what `to_wire` wrote."""
         log = cls(wire[0])
         _, log.sent, log.acked_upto, log.not_attempted = wire[:4]
-        log._beyond = RangeSet.from_list(wire[4])
+        log._beyond = RangeSet.from_list(wire[4]) or None
         return log
 
 
@@ -89,7 +97,7 @@ class Irregular:
         self.reordered = 0
         """Messages received after a later one."""
         self.parked = -1
-        """After a lost session: the number that was due next when it ended, until the publisher is heard again."""
+        """The number due next when the session was lost, until the publisher is heard again; else -1."""
 
 
 class SubscriberLog:
@@ -161,18 +169,19 @@ class SubscriberLog:
         return stream
 
     def late_start(self) -> None:
-        """Note that publishers may have sent before this client had subscribed: what comes before is excused."""
+        """Note that publishers may have sent before this client subscribed: what came before is excused."""
         self.absent = True
 
     def session_lost(self, *, promised: bool = False) -> None:
         """Note that the broker gave up this client's session, so that it must subscribe again.
 
-        What a publisher sent between its last message received before and its first one after is excused: a broker
-        promises nothing to a session that is not there. A gap from before stays one: order is kept within a session.
+        What a publisher sent between its last message received before and its first one after is excused: a
+        broker promises nothing to a session that is not there. A gap from before stays one: within a session
+        order is kept.
 
         Args:
-            promised: The session should have outlived the connection (its expiry had not passed). Then the broker
-                broke a promise, and nothing is excused.
+            promised: The session should have outlived the connection (its expiry had not passed). Then the
+                broker broke a promise, and nothing is excused.
         """
         if promised:
             return
@@ -183,11 +192,16 @@ class SubscriberLog:
 
     def due(self, publisher: int) -> int:
         """Give the sequence number after the highest received from a publisher; 0 when it was never heard."""
-        due = self._next.get(publisher)
-        if due is None:
-            stream = self.irregular.get(publisher)
-            due = max(stream.parked, 0) if stream else 0
-        return due
+        due = self._next.get(publisher, -1)
+        if due >= 0:
+            return due
+        stream = self.irregular.get(publisher)
+        return max(stream.parked, 0) if stream else 0
+
+    def missing(self, publisher: int) -> RangeSet:
+        """Give the sequence numbers below `due` that were not received."""
+        stream = self.irregular.get(publisher)
+        return stream.missing if stream else RangeSet()
 
     @property
     def heard(self) -> set[int]:
@@ -197,8 +211,7 @@ class SubscriberLog:
     @property
     def unique(self) -> int:
         """How many different messages were received; O(publishers)."""
-        gone = sum(len(stream.missing) for stream in self.irregular.values())
-        return sum(self.due(publisher) for publisher in self.heard) - gone
+        return sum(self.due(publisher) - len(self.missing(publisher)) for publisher in self.heard)
 
     def to_wire(self) -> list[Any]:
         """Flatten for JSON or a pipe."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 class RangeSet:
     """A set of integers stored as half-open ranges `[start, stop)`.
 
-    Adding at the end is O(1); adding or discarding elsewhere is O(ranges). The algebra (`|`, `&`, `-`) is linear
-    in the number of ranges.
+    Adding at the end is O(1); adding or discarding elsewhere is O(ranges). The algebra (`|`, `&`, `-`) is
+    linear in the number of ranges.
     """
 
     __slots__ = ("_starts", "_stops")
@@ -32,7 +33,7 @@ class RangeSet:
         Raises:
             ValueError: The list is not a sorted sequence of disjoint, non-empty ranges.
         """
-        if len(flat) % 2 or any(a >= b for a, b in zip(flat, flat[1:], strict=False)):
+        if len(flat) % 2 or any(a >= b for a, b in pairwise(flat)):
             raise ValueError(f"not a list of sorted disjoint ranges: {flat!r:.80}")
         made = cls()
         made._starts = list(flat[::2])
@@ -85,6 +86,16 @@ class RangeSet:
     def clip(self, start: int, stop: int) -> RangeSet:
         """Give the part that lies in `[start, stop)`."""
         return self & RangeSet([(start, stop)])
+
+    def count(self, start: int, stop: int) -> int:
+        """Count the numbers that lie in `[start, stop)`; O(log ranges + ranges in between)."""
+        starts, stops = self._starts, self._stops
+        found = 0
+        at = bisect_right(stops, start)
+        while at < len(starts) and starts[at] < stop:
+            found += min(stops[at], stop) - max(starts[at], start)
+            at += 1
+        return found
 
     def copy(self) -> RangeSet:
         """Give an independent copy."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from loadgen.metrics.catalog import CODES, COUNTERS, HISTOGRAMS
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class GroupRecorder:
     """The measurements of one group in one worker since the last snapshot.
 
     The engine appends nanoseconds to the lists (`rec.publish_latency.append(ns)`), adds to the integers
-    (`rec.published += 1`) and counts by code (`rec.count_code("connack_codes", "0x86")`). The list objects are never
+    (`rec.published += 1`) and counts by code (`rec.count_code("connack_codes", "0x86")`). The lists are never
     replaced, so a bound `append` may be kept. What each one means stands in `catalog.METRICS`.
     """
 
@@ -34,8 +39,12 @@ class GroupRecorder:
     connects: int
     connect_failures: int
     disconnects: int
+    reconnects: int
+    sessions_lost: int
+    subscribe_failures: int
     published: int
     republished: int
+    abandoned: int
     acknowledged: int
     publish_errors: int
     received: int
@@ -90,7 +99,7 @@ class Recorder:
         return self._groups[name]
 
     def drain(self) -> None:
-        """Fold the lists into the interval's histograms; call it every few tens of milliseconds to spread the cost."""
+        """Fold the lists into the interval's histograms; called every few tens of ms it spreads the cost."""
         self._fold("loop_lag|", self.loop_lag)
         for group in self._groups.values():
             for metric in HISTOGRAMS:
@@ -107,7 +116,13 @@ class Recorder:
             samples.clear()
 
     def snapshot(
-        self, *, interval: int, start_ns: int, end_ns: int, stage: str, gauges: dict[str, float] | None = None
+        self,
+        *,
+        interval: int,
+        start_ns: int,
+        end_ns: int,
+        stage: str,
+        gauges: Mapping[str, float] | None = None,
     ) -> Snapshot:
         """Give what was measured since the last snapshot, and start the next interval at zero.
 

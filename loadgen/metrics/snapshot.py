@@ -19,8 +19,8 @@ MERGED = -1
 class Snapshot:
     """Aggregates of one interval, or of any sum of intervals.
 
-    Keys are `metric|group`; a metric of the whole worker has an empty group (`loop_lag|`). Counters by code are
-    `connack_codes:0x86|group`. Gauges are keyed as their meaning needs (`connected|group`, `rss`).
+    Keys are `metric|group`; a metric of the whole worker has an empty group (`loop_lag|`). Counters by code
+    are `connack_codes:0x86|group`. Gauges are keyed as their meaning needs (`connected|group`, `rss`).
     """
 
     worker: int = MERGED
@@ -39,7 +39,8 @@ class Snapshot:
     def __add__(self, other: Snapshot) -> Snapshot:
         """Add two snapshots: over workers when they are of one interval, over time when not.
 
-        Gauges of one interval add, of two intervals the later's win; so add up the workers of each interval first.
+        Gauges of one interval add, of two intervals the later's win; so add up the workers of each interval
+        first.
         """
         return _merge((self, other), add_gauges=self.interval == other.interval)
 
@@ -49,7 +50,7 @@ class Snapshot:
         return (self.end_ns - self.start_ns) / 1e9
 
     def select(self, metric: str, group: str | None = None) -> Histogram:
-        """Give a metric's histogram of one group, or the sum over all groups; empty when nothing was recorded."""
+        """Give a metric's histogram of one group, or the sum over all; empty when nothing was recorded."""
         total = Histogram()
         for key in _keys(self.histograms, metric, group):
             total += self.histograms[key]

@@ -1,0 +1,149 @@
+"""Put every (publisher, subscriber, sequence number) into exactly one class (DESIGN §6)."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from loadgen.metrics.ledger_result import LedgerResult, WorstPair
+from loadgen.metrics.ranges import RangeSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from loadgen.metrics.delivery_log import PublisherLog, SubscriberLog
+
+_WORST = 20
+_NOTHING = RangeSet()
+
+
+def classify(
+    publishers: Mapping[int, PublisherLog],
+    subscribers: Mapping[int, SubscriberLog],
+    pairs: Iterable[tuple[int, int, int]],
+    *,
+    settled: bool,
+) -> LedgerResult:
+    """Put every sequence number of every pair into its class.
+
+    Args:
+        publishers: Logs by publisher id.
+        subscribers: Logs by subscriber id.
+        pairs: (publisher, subscriber, effective QoS) from the plan; no pair twice: when several filters of a
+            subscriber match, give the highest QoS. Fastest when the pairs of one subscriber are neighbours.
+        settled: Whether the drain stage ended; if not, nothing is called lost.
+
+    Returns:
+        The counts. A pair in which all went well costs O(1), any other O(its gaps).
+    """
+    senders = {number: _Sender(log) for number, log in publishers.items()}
+    result = LedgerResult(settled=settled)
+    worst: list[WorstPair] = []
+    paired: dict[int, list[int]] = {number: [] for number in subscribers}
+    current, log, mine = -1, None, list[int]()
+    plain = not_attempted = 0
+    for publisher, subscriber, qos in pairs:
+        if subscriber != current:
+            current, log, mine = subscriber, subscribers.get(subscriber), paired.get(subscriber, mine)
+        result.pairs += 1
+        sender = senders.get(publisher)
+        if log is None or sender is None:
+            result.unaccounted += 1
+            continue
+        mine.append(publisher)
+        not_attempted += sender.not_attempted
+        if log.due(publisher) == sender.complete and publisher not in log.irregular:
+            plain += sender.complete
+            continue
+        found = _classify_pair(result, sender, log, (publisher, subscriber, qos))
+        if found is not None:
+            (heapq.heappushpop if len(worst) == _WORST else heapq.heappush)(worst, found)
+    result.not_attempted = not_attempted
+    result.ok += plain
+    result.expected += plain
+    result.delivered += plain
+    result.worst = sorted(worst, reverse=True)
+    for number, log in subscribers.items():
+        result.unexpected += log.foreign + _stray(log, paired[number])
+    return result
+
+
+class _Sender:
+    """A publisher's log, with what every one of its pairs asks for worked out once."""
+
+    __slots__ = ("complete", "not_attempted", "qos", "sent", "unacked")
+
+    def __init__(self, log: PublisherLog) -> None:
+        self.qos = log.qos
+        self.sent = log.sent
+        self.not_attempted = log.not_attempted
+        # QoS 0 has no acknowledgement to wait for: what was delivered once is as good as it gets.
+        self.unacked = log.unacknowledged() if log.qos else _NOTHING
+        self.complete = -1 if self.unacked else log.sent
+
+
+def _stray(log: SubscriberLog, paired: list[int]) -> int:
+    """Count what a subscriber received from publishers it has no subscription for, or that nobody is."""
+    stray = log.heard.difference(paired)
+    return sum(log.due(number) - len(log.missing(number)) for number in stray)
+
+
+def _classify_pair(
+    result: LedgerResult, sender: _Sender, log: SubscriberLog, pair: tuple[int, int, int]
+) -> WorstPair | None:
+    """Add a pair with gaps of any kind to the result; gives it back if the broker did something wrong."""
+    publisher, subscriber, qos = pair
+    sent, unacked = sender.sent, sender.unacked
+    due = log.due(publisher)
+    upto = min(due, sent)
+    stream = log.irregular.get(publisher)
+    missing, duplicated, reordered = _NOTHING, _NOTHING, 0
+    if stream is not None:
+        missing, reordered = stream.missing, stream.reordered
+        duplicated = stream.duplicated.clip(0, sent) if stream.duplicated else _NOTHING
+        result.reordered += reordered
+    if due > sent:
+        result.unexpected += due - sent - missing.count(sent, due)
+
+    # Delivered: what is below `upto` and not missing.
+    delivered = upto - missing.count(0, upto)
+    recovered = unacked.count(0, upto)
+    if recovered and (missing or duplicated):
+        recovered = len(unacked.clip(0, upto) - missing - duplicated)
+    result.expected += sent
+    result.delivered += delivered
+    result.duplicate += len(duplicated)
+    result.recovered += recovered
+    result.ok += delivered - len(duplicated) - recovered
+
+    # Never delivered.
+    never = sent - delivered
+    lost = unsettled = 0
+    broken = _NOTHING
+    if min(qos, sender.qos) == 0:
+        result.indeterminate_qos0 += never
+    elif missing or never > unacked.count(upto, sent):
+        promised = missing.clip(0, upto) if missing else RangeSet()
+        promised.add_range(upto, sent)
+        promised = promised - unacked
+        broken = promised - _excused(log, publisher, sent)
+        result.session_gap += len(promised) - len(broken)
+        lost, unsettled = (len(broken), 0) if result.settled else (0, len(broken))
+    result.lost += lost
+    result.unsettled += unsettled
+    result.indeterminate += never - lost
+    if not (lost or unsettled or duplicated or reordered):
+        return None
+    ranges = list(islice(broken.ranges(), _WORST))
+    return WorstPair(lost, unsettled, len(duplicated), reordered, publisher, subscriber, ranges)
+
+
+def _excused(log: SubscriberLog, publisher: int, sent: int) -> RangeSet:
+    """Give the sequence numbers sent while the broker had no session of the subscriber, as far as known."""
+    stream = log.irregular.get(publisher)
+    if stream is None:
+        return RangeSet([(0, sent)]) if log.absent and log.due(publisher) == 0 else _NOTHING
+    if stream.parked < 0:
+        return stream.excused
+    return stream.excused | RangeSet([(stream.parked, sent)])

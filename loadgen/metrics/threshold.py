@@ -1,0 +1,215 @@
+"""Hold what was measured against the scenario's thresholds."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from loadgen.metrics.catalog import METRICS
+from loadgen.metrics.summary import NS
+from loadgen.metrics.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from loadgen.metrics.ledger_result import LedgerResult
+    from loadgen.metrics.snapshot import Snapshot
+
+RUN = ""
+"""The key of the whole run (its recorded stages) in `durations`."""
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+
+_LEDGER = {
+    "expected_deliveries": "expected",
+    "delivered": "delivered",
+    "messages_lost": "lost",
+    "messages_duplicated": "duplicate",
+    "messages_recovered": "recovered",
+    "messages_indeterminate": "indeterminate",
+    "messages_unexpected": "unexpected",
+    "messages_reordered": "reordered",
+}
+
+_NEEDS_DELIVERIES = {"messages_lost", "messages_duplicated", "messages_reordered"}
+
+
+class Spec(Protocol):
+    """A parsed threshold, as `scenario.thresholds.ThresholdSpec` has it."""
+
+    @property
+    def metric(self) -> str:
+        """A name in `catalog.METRICS`."""
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """`group` and `stage`, or neither."""
+
+    @property
+    def expression(self) -> str:
+        """As written: `p99 < 250ms`."""
+
+    @property
+    def statistic(self) -> str:
+        """`p50` … `p99.9`, `mean`, `min`, `max`, `count` or `rate`."""
+
+    @property
+    def operator(self) -> str:
+        """`<`, `<=`, `>`, `>=` or `==`."""
+
+    @property
+    def value(self) -> float:
+        """Seconds for durations, a number for counts, events per second for rates."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdResult:
+    """What one threshold came to."""
+
+    metric: str
+    """With its selector, as in the scenario: `publish_latency{group: sensors}`."""
+    expression: str
+    statistic: str
+    value: float | None
+    """What was measured: seconds, a number, or a number per second; None when nothing was."""
+    verdict: Verdict
+    reason: str
+    """One line for people; empty when the threshold holds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the object for `result.json`."""
+        return {**asdict(self), "verdict": self.verdict.value}
+
+
+class _NotMeasuredError(Exception):
+    """Nothing was measured that the threshold could be held against."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    totals: Snapshot
+    ledger: LedgerResult | None
+    durations: Mapping[str, float]
+    stages: Mapping[str, Snapshot]
+
+
+def evaluate(
+    specs: Iterable[Spec],
+    totals: Snapshot,
+    ledger: LedgerResult | None,
+    durations: Mapping[str, float],
+    stages: Mapping[str, Snapshot] | None = None,
+) -> list[ThresholdResult]:
+    """Hold every threshold against the measurements, in the order given.
+
+    Args:
+        specs: Parsed thresholds.
+        totals: Sum of all recorded intervals.
+        ledger: What became of the messages; None when there is no ledger (a worker lost, nobody subscribed).
+        durations: Seconds by stage name, and under `RUN` the seconds `totals` covers; rates need them.
+        stages: Sum of the intervals of each stage, for thresholds that name one.
+
+    Returns:
+        One result a threshold; no samples, an unknown metric or an unsettled ledger make it invalid, never a
+        quiet pass.
+    """
+    evidence = _Evidence(totals, ledger, durations, stages or {})
+    return [_evaluate(spec, evidence) for spec in specs]
+
+
+def _evaluate(spec: Spec, evidence: _Evidence) -> ThresholdResult:
+    selected = ", ".join(f"{key}: {value}" for key, value in spec.selector.items())
+    name = f"{spec.metric}{{{selected}}}" if selected else spec.metric
+    value: float | None
+    try:
+        value = _measure(spec, evidence)
+    except _NotMeasuredError as nothing:
+        value, verdict, reason = None, Verdict.INVALID, f"{name}: {nothing}"
+    else:
+        holds = _OPERATORS[spec.operator](value, spec.value)
+        verdict = Verdict.PASS if holds else Verdict.FAIL
+        reason = "" if holds else f"{name}: {spec.expression} does not hold, it was {_show(spec, value)}"
+        doubt = _doubt(evidence.ledger) if METRICS[spec.metric].source == "ledger" else ""
+        if holds and doubt:
+            verdict, reason = Verdict.INVALID, f"{name}: {doubt}"
+    return ThresholdResult(name, spec.expression, spec.statistic, value, verdict, reason)
+
+
+def _measure(spec: Spec, evidence: _Evidence) -> float:
+    metric = METRICS.get(spec.metric)
+    if metric is None:
+        raise _NotMeasuredError("no such metric")
+    unknown = spec.selector.keys() - {"group", "stage"}
+    if unknown:
+        raise _NotMeasuredError(f"cannot be selected by {', '.join(sorted(unknown))}")
+    if metric.source == "ledger":
+        return _statistic_of_count(spec, _from_ledger(spec, evidence.ledger), evidence.durations)
+    group, stage = spec.selector.get("group"), spec.selector.get("stage")
+    if metric.source == "worker" and group is not None:
+        raise _NotMeasuredError("is of the whole worker and cannot be selected by group")
+    if stage is not None and stage not in evidence.stages:
+        raise _NotMeasuredError("the stage was never reached")
+    snapshot = evidence.totals if stage is None else evidence.stages[stage]
+    if metric.kind == "counter":
+        return _statistic_of_count(spec, snapshot.count(spec.metric, group), evidence.durations)
+    return _statistic_of_histogram(spec, snapshot, group, evidence.durations)
+
+
+def _statistic_of_histogram(
+    spec: Spec, snapshot: Snapshot, group: str | None, durations: Mapping[str, float]
+) -> float:
+    histogram = snapshot.select(spec.metric, group)
+    if spec.statistic in {"count", "rate"}:
+        return _statistic_of_count(spec, histogram.count, durations)
+    if not histogram.count:
+        raise _NotMeasuredError(f"no samples ({histogram.out_of_range} out of range)")
+    if spec.statistic in {"mean", "min", "max"}:
+        plain: float = getattr(histogram, spec.statistic)
+        return plain * NS
+    return histogram.percentile(float(spec.statistic.removeprefix("p"))) * NS
+
+
+def _statistic_of_count(spec: Spec, count: int, durations: Mapping[str, float]) -> float:
+    if spec.statistic == "count":
+        return count
+    if spec.statistic != "rate":
+        raise _NotMeasuredError(f"is a counter and has no {spec.statistic}")
+    seconds = durations.get(spec.selector.get("stage", RUN), 0.0)
+    if seconds <= 0:
+        raise _NotMeasuredError("covers no time, so there is no rate")
+    return count / seconds
+
+
+def _from_ledger(spec: Spec, ledger: LedgerResult | None) -> int:
+    if spec.selector:
+        raise _NotMeasuredError("the ledger is kept for the whole run and cannot be selected from")
+    if ledger is None:
+        raise _NotMeasuredError("there is no ledger")
+    if spec.metric in _NEEDS_DELIVERIES and not ledger.expected:
+        raise _NotMeasuredError("no delivery was expected")
+    count: int = getattr(ledger, _LEDGER[spec.metric])
+    return count
+
+
+def _doubt(ledger: LedgerResult | None) -> str:
+    """Say why figures of the ledger that look good prove nothing; empty when they do."""
+    if ledger is not None and ledger.unaccounted:
+        return f"{ledger.unaccounted} pairs of publisher and subscriber went unaccounted, a worker was lost"
+    if ledger is not None and ledger.unsettled:
+        return f"{ledger.unsettled} acknowledged messages were still under way when the run ended"
+    return ""
+
+
+def _show(spec: Spec, value: float) -> str:
+    if spec.statistic == "count":
+        return f"{value:,.0f}"
+    if spec.statistic == "rate":
+        return f"{value:,.1f}/s"
+    return f"{value * 1000:,.3f}ms" if value < 1 else f"{value:,.3f}s"
