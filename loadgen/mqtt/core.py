@@ -115,11 +115,7 @@ class SessionCore:
         raise broken
 
     def _free_id(self) -> int:
-        """Give the next packet id that nothing under way uses [MQTT-2.2.1-3].
-
-        Raises:
-            LocalProtocolError: all 65,535 are in use.
-        """
+        """Give the next packet id that nothing under way uses [MQTT-2.2.1-3], 0 when there is none."""
         waiting = {packet_id for packet_id, _, _ in self._waiting or ()}
         candidate = self._last_id
         for _ in range(MAXIMUM_ID):
@@ -130,4 +126,4 @@ class SessionCore:
                 and candidate not in waiting
             ):
                 return candidate
-        raise LocalProtocolError("all 65,535 packet ids are in use")
+        return 0

@@ -58,7 +58,7 @@ class Inbound(Outbound):
             return Acknowledged(self._release(packet.packet_id), int(packet.reason_code))
         if isinstance(packet, PublishPacket):
             # Only after our DISCONNECT: it did arrive, but an acknowledgement is no longer allowed.
-            return self._resolve_alias(packet)
+            return packet if packet.topic_alias is None else self._resolve_alias(packet, packet.topic_alias)
         if isinstance(packet, PingRespPacket):
             self.pings_outstanding = max(0, self.pings_outstanding - 1)
             return Pong()
@@ -76,8 +76,6 @@ class Inbound(Outbound):
             return None  # we gave up in the meantime
         if packet.session_present and self.config.clean_start:
             raise BrokenRuleError("session present after a clean start [MQTT-3.2.2-2]", PROTOCOL_ERROR)
-        if packet.receive_max == 0 or packet.max_packet_size == 0:
-            raise BrokenRuleError("receive maximum or maximum packet size of 0", PROTOCOL_ERROR)
         if packet.assigned_client_id is not None:
             self.client_id = packet.assigned_client_id
         elif not self.client_id:
@@ -144,14 +142,13 @@ class Inbound(Outbound):
         kind = Subscribed if isinstance(packet, SubAckPacket) else Unsubscribed
         return kind(packet.packet_id, reasons)
 
-    def _resolve_alias(self, packet: PublishPacket) -> PublishPacket:
-        """Learn a topic alias, or give the packet with the topic that its alias stands for [§3.3.2.3.4]."""
-        alias, topic = packet.topic_alias, packet.topic
-        if alias is None:
-            if not topic:
-                raise BrokenRuleError("PUBLISH without topic and alias", PROTOCOL_ERROR)
-            return packet
-        if not 0 < alias <= self.config.topic_alias_maximum:
+    def _resolve_alias(self, packet: PublishPacket, alias: int) -> PublishPacket:
+        """Learn a topic alias, or give the packet with the topic that its alias stands for [§3.3.2.3.4].
+
+        The codec has refused alias 0, and an empty topic without an alias.
+        """
+        topic = packet.topic
+        if alias > self.config.topic_alias_maximum:
             raise BrokenRuleError(f"topic alias {alias} was not allowed [MQTT-3.1.2-26]", TOPIC_ALIAS_INVALID)
         if self._aliases is None:
             self._aliases = {}

@@ -72,7 +72,7 @@ class Outbound(SessionCore):
             properties: optional PUBLISH properties.
 
         Returns:
-            False when nothing was queued because `send_quota` is used up (QoS 1 only).
+            False when nothing was queued because `send_quota` or the packet ids are used up (QoS 1 only).
 
         Raises:
             LocalProtocolError: not connected, or beyond what the broker's CONNACK allows.
@@ -88,6 +88,8 @@ class Outbound(SessionCore):
             packet_id = self._last_id % MAXIMUM_ID + 1
             if packet_id in self.inflight or self._pending is not None:
                 packet_id = self._free_id()
+                if not packet_id:
+                    return False
         try:
             wire = PublishPacket(
                 topic, payload, qos=_QOS[qos], retain=retain, packet_id=packet_id, **properties
@@ -113,9 +115,12 @@ class Outbound(SessionCore):
         if not filters or any(qos not in (0, 1) for _, qos in filters):
             raise LocalProtocolError("a SUBSCRIBE needs at least one filter, each with QoS 0 or 1")
         packet_id = self._free_id()
-        wanted = [TopicFilter(pattern, max_qos=_QOS[qos]) for pattern, qos in filters]
-        self._request(SubscribePacket(packet_id, wanted), SubAckPacket, len(wanted))
-        return packet_id
+        try:
+            wanted = [TopicFilter(pattern, max_qos=_QOS[qos]) for pattern, qos in filters]
+            wire = SubscribePacket(packet_id, wanted).write()
+        except ValueError as error:
+            raise LocalProtocolError(f"SUBSCRIBE cannot be written: {error}") from None
+        return self._request(packet_id, wire, SubAckPacket, len(filters))
 
     def unsubscribe(self, filters: Sequence[str]) -> int:
         """Queue an UNSUBSCRIBE and give its packet id.
@@ -127,8 +132,11 @@ class Outbound(SessionCore):
         if not filters:
             raise LocalProtocolError("an UNSUBSCRIBE needs at least one filter")
         packet_id = self._free_id()
-        self._request(UnsubscribePacket(packet_id, list(filters)), UnsubAckPacket, len(filters))
-        return packet_id
+        try:
+            wire = UnsubscribePacket(packet_id, list(filters)).write()
+        except ValueError as error:
+            raise LocalProtocolError(f"UNSUBSCRIBE cannot be written: {error}") from None
+        return self._request(packet_id, wire, UnsubAckPacket, len(filters))
 
     def ping(self) -> None:
         """Queue a PINGREQ.
@@ -170,22 +178,18 @@ class Outbound(SessionCore):
         return data
 
     def _request(
-        self,
-        packet: SubscribePacket | UnsubscribePacket,
-        answer: type[SubAckPacket | UnsubAckPacket],
-        filters: int,
-    ) -> None:
-        try:
-            wire = packet.write()
-        except ValueError as error:
-            raise LocalProtocolError(f"the filters cannot be written: {error}") from None
+        self, packet_id: int, wire: bytes, answer: type[SubAckPacket | UnsubAckPacket], filters: int
+    ) -> int:
+        if not packet_id:
+            raise LocalProtocolError("all 65,535 packet ids are in use")
         if len(wire) > self._maximum_packet:
             self._refuse_size(len(wire))
         if self._pending is None:
             self._pending = {}
-        self._pending[packet.packet_id] = (answer, filters)
-        self._last_id = packet.packet_id
+        self._pending[packet_id] = (answer, filters)
+        self._last_id = packet_id
         self._out.append(wire)
+        return packet_id
 
     def _refuse(self, qos: int) -> NoReturn:
         if qos > self._maximum_qos:

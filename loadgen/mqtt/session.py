@@ -109,8 +109,9 @@ class Session(Inbound):
                 if state is State.CLOSED:
                     return end
                 continue
-            if packet.topic_alias is not None or not packet.topic:
-                packet = self._resolve_alias(packet)
+            alias = packet.topic_alias
+            if alias is not None:
+                packet = self._resolve_alias(packet, alias)
             packet_id = packet.packet_id
             if packet_id is not None:
                 if first & 0x04:
