@@ -111,8 +111,7 @@ class Core:
         if packet.retain:
             raise Violation(DisconnectReasonCode.RETAIN_NOT_SUPPORTED)
         acknowledge = packet.qos == mqtt5.QoS.AT_LEAST_ONCE
-        topic = packet.topic
-        if not topic or "+" in topic or "#" in topic:
+        if not packet.topic or "+" in packet.topic or "#" in packet.topic:  # the codec reads any
             raise Violation(DisconnectReasonCode.TOPIC_NAME_INVALID)
         self.received += 1
         accepted, reached = self._route(packet, int(acknowledge))

@@ -132,7 +132,7 @@ class Management:
         await self._request("POST", "/api/definitions", body=definitions)
 
     async def delete_users(self, names: Iterable[str]) -> None:
-        """Delete users in one request, which closes their connections; those that do not exist are skipped."""
+        """Delete users in one request, which closes their connections; unknown names are skipped."""
         if users := list(names):
             await self._request("POST", "/api/users/bulk-delete", body={"users": users})
 

@@ -116,18 +116,21 @@ async def missing_users(management: Management, user_names: Iterable[str], *, vh
     return [name for name in dict.fromkeys(user_names) if name not in users or name not in granted]
 
 
-async def remove_provisioned(management: Management, user_names: Iterable[str] | None = None) -> int:
+async def remove_provisioned(
+    management: Management, user_names: Iterable[str] | None = None, *, dry_run: bool = False
+) -> int:
     """Delete users that `provision` made, and never others; return how many.
 
     Args:
         management: an API login with the tag `administrator`.
         user_names: which ones; all that carry our tag when None.
+        dry_run: count, delete none.
     """
     ours = [name for name, tags in (await management.users()).items() if TAG in tags]
     if user_names is not None:
         asked = set(user_names)
         ours = [name for name in ours if name in asked]
-    for start in range(0, len(ours), BATCH):
+    for start in range(0, 0 if dry_run else len(ours), BATCH):
         await management.delete_users(ours[start : start + BATCH])
     return len(ours)
 

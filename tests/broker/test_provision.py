@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadgen.broker.management import Management
+from loadgen.broker.provision import (
+    BATCH,
+    TAG,
+    Permissions,
+    ProvisionResult,
+    missing_users,
+    provision,
+    remove_provisioned,
+)
+from loadgen.errors import ConfigError
+from tests.fakes.management_api import FakeManagementApi
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+OTHERS = {"configure": ".*", "write": ".*", "read": ".*"}
+
+
+def run(talk: Callable[[FakeManagementApi, Management], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with FakeManagementApi() as api, Management([api.uri], "admin", "right") as management:
+            await talk(api, management)
+
+    asyncio.run(main())
+
+
+def test_it_creates_in_batches_and_a_second_call_changes_nothing() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        names = [f"dev{i}" for i in range(BATCH + 1)]
+        steps: list[tuple[int, int]] = []
+        first = await provision(management, names, progress=lambda done, total: steps.append((done, total)))
+        assert first == ProvisionResult(BATCH + 1, 0, 0)
+        assert steps == [(BATCH, BATCH + 1), (BATCH + 1, BATCH + 1)]
+        assert [len(body["users"]) for body in api.bodies] == [BATCH, 1]
+        assert api.bodies[1]["users"] == [{"name": f"dev{BATCH}", "password_hash": "", "tags": [TAG]}]
+        assert await provision(management, names) == ProvisionResult(0, 0, BATCH + 1)
+        assert len(api.bodies) == 2
+
+    run(talk)
+
+
+def test_a_dry_run_counts_and_changes_nothing() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        result = await provision(management, ["a", "b", "a"], dry_run=True)
+        assert result == ProvisionResult(2, 0, 0, dry_run=True)
+        assert api.bodies == []
+
+    run(talk)
+
+
+def test_existing_users_keep_password_and_tags() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        api.users |= {"ours": [TAG], "bare": ["monitoring"], "theirs": ["policymaker"]}
+        api.permissions |= {"ours": OTHERS, "theirs": OTHERS}
+        result = await provision(management, ["new", "ours", "bare", "theirs"])
+        assert result == ProvisionResult(1, 2, 0, ("theirs",))
+        assert [user["name"] for user in api.bodies[0]["users"]] == ["new"]
+        assert api.users["bare"] == ["monitoring"]
+        assert api.permissions["theirs"] == OTHERS
+        assert api.permissions["ours"] == api.permissions["bare"] != OTHERS
+
+    run(talk)
+
+
+@pytest.mark.parametrize("name", ["urn:dev:9", ""])
+def test_names_that_rabbitmq_would_split_are_refused_before_anything_is_asked(name: str) -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        with pytest.raises(ConfigError, match="1 of 2 user names"):
+            await provision(management, ["good", name])
+        assert api.requests == []
+
+    run(talk)
+
+
+def test_missing_users_are_those_without_account_or_permissions() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        await provision(management, ["ok"])
+        api.users["bare"] = []
+        assert await missing_users(management, ["ok", "none", "bare", "none"]) == ["none", "bare"]
+
+    run(talk)
+
+
+def test_remove_takes_only_what_was_made_by_us() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        api.users["theirs"] = []
+        await provision(management, ["a", "b", "c"])
+        assert await remove_provisioned(management, ["a", "theirs", "nobody"], dry_run=True) == 1
+        assert set(api.users) == {"admin", "theirs", "a", "b", "c"}
+        assert await remove_provisioned(management, ["a", "theirs", "nobody"]) == 1
+        assert await remove_provisioned(management) == 2
+        assert set(api.users) == {"admin", "theirs"}
+
+    run(talk)
+
+
+def test_the_default_permissions_are_mqtt_and_no_more() -> None:
+    allowed = Permissions()
+    queue = "mqtt-subscription-APM00001qos1"
+    for expression in (allowed.configure, allowed.write, allowed.read):
+        assert re.search(expression, queue)
+        for foreign in ("orders", "amq.gen-x", "x-mqtt-subscription-aqos1", "amqxtopic", "amq.topics", ""):
+            assert not re.search(expression, foreign)
+    assert re.search(allowed.write, "amq.topic")
+    assert re.search(allowed.read, "amq.topic")
+    assert not re.search(allowed.configure, "amq.topic")
