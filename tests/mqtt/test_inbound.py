@@ -310,3 +310,12 @@ def test_giving_up_while_connecting() -> None:
     session.take()
     assert session.receive(ConnAckPacket().write()) == []
     assert session.state is State.DISCONNECTING
+
+
+def test_a_subscription_takes_no_id_of_a_publish_that_waits_to_be_sent_again() -> None:
+    session, _ = connected(KEPT)
+    for n in range(3):
+        session.publish("t", b"", 1, n)
+    reconnect(session, ConnAckPacket(session_present=True, receive_max=1))
+    session._last_id = 65_535
+    assert session.subscribe([("t", 0)]) == 4

@@ -61,6 +61,19 @@ def test_packet_ids_wrap_and_step_over_those_in_use() -> None:
     assert list(session.inflight) == [1]
 
 
+def test_a_publish_that_is_never_acknowledged_keeps_its_id() -> None:
+    session, _ = connected(CONFIG)
+    session.publish("t", b"", 1, "slow")
+    session.take()
+    session._last_id = 65_534
+    ids = []
+    for _ in range(3):
+        session.publish("t", b"", 1)
+        ids.append(session._last_id)
+    assert ids == [65_535, 2, 3]
+    assert session.inflight[1][1] == "slow"
+
+
 @pytest.mark.parametrize("state", [state for state in State if state is not State.CONNECTED])
 def test_only_a_connected_session_sends(state: State) -> None:
     session = Session(CONFIG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from mqtt5 import (
@@ -15,6 +16,7 @@ from mqtt5 import (
     SubscribePacket,
 )
 
+from loadgen.mqtt import core, outbound
 from loadgen.mqtt.config import SessionConfig
 from loadgen.mqtt.events import Acknowledged, Connected, Subscribed
 from loadgen.mqtt.session import Session
@@ -28,7 +30,10 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.session = Session(SessionConfig("c", clean_start=False, session_expiry=600))
-        self.session._last_id = 65_530  # ids wrap early
+        # Few ids, so that they wrap all the time: 6 publishes and 5 questions at most are under way.
+        self.narrow = pytest.MonkeyPatch()
+        for module in (core, outbound):
+            self.narrow.setattr(module, "MAXIMUM_ID", 12)
         self.published = 0
         self.open: list[int] = []
         """Tokens published and neither acknowledged nor abandoned, in order."""
@@ -40,6 +45,9 @@ class Life(RuleBasedStateMachine):
         self.questions: dict[int, int] = {}
         self.written: list[int] = []
         """Tokens in the order of their arrival on this connection."""
+
+    def teardown(self) -> None:
+        self.narrow.undo()
 
     @initialize(quota=st.integers(1, 6))
     def start(self, quota: int) -> None:
@@ -101,7 +109,7 @@ class Life(RuleBasedStateMachine):
     def publish_qos_0(self) -> None:
         assert self.session.publish("t", b"", 0)
 
-    @precondition(lambda self: self.connected)
+    @precondition(lambda self: self.connected and len(self.session._pending or ()) < 5)
     @rule()
     def subscribe(self) -> None:
         packet_id = self.session.subscribe([("t", 1)])
