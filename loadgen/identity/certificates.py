@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from loadgen.errors import ConfigError
+from loadgen.errors import ConfigError, Problem
 from loadgen.identity.identity import SAN_KINDS
 
 if TYPE_CHECKING:
@@ -123,17 +123,17 @@ def new_leaf(
     return builder.sign(issuer.key, hashes.SHA256())
 
 
-def check_subject(subject: Subject) -> str | None:
+def check_subject(subject: Subject) -> Problem | None:
     """Say why X.509 cannot hold these names, or None when it can."""
     try:
         _subject_name(subject)
         for kind in subject.sans:
             if kind not in SAN_KINDS:
-                return f"SAN kind {kind!r} is none of {', '.join(SAN_KINDS)}"
+                return Problem("", f"SAN kind {kind!r}", f"write {', '.join(SAN_KINDS)}")
             for value in subject.sans[kind]:
                 _general_name(kind, value)
     except ConfigError as error:
-        return error.what
+        return error.problems[0]
     return None
 
 
@@ -177,6 +177,8 @@ def _attribute(oid: x509.ObjectIdentifier, what: str, value: str) -> x509.NameAt
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ConfigError(f"{what} {value!r} has a control character", "leave it out")
     try:
+        if not value:  # which cryptography allows for an organization, and X.520 doesn't
+            raise ValueError  # noqa: TRY301
         return x509.NameAttribute(oid, value)
     except ValueError as error:
         raise ConfigError(f"{what} {value!r} must have 1 to 64 bytes of UTF-8", "shorten it") from error

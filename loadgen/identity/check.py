@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from loadgen.errors import ConfigError, Problem
-from loadgen.identity import manifest, reading, storage
+from loadgen.identity import manifest, names, reading, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,13 +32,14 @@ class _Kind:
     warning: bool = False
 
 
-_UNREADABLE = _Kind("name a PEM certificate and its unencrypted PEM key")
 _EXPIRED = _Kind(_ISSUE_AGAIN)
 _NOT_YET = _Kind("set this machine's clock, or issue it again")
 _MISMATCH = _Kind("bring back the key that belongs to it, or " + _ISSUE_AGAIN)
 _NO_NAME = _Kind("issue it with a common name: the broker logs clients in by it")
 _NO_CLIENT_USE = _Kind("issue it with the extended key usage clientAuth", warning=True)
 _OTHER_CA = _Kind("right if the broker trusts another CA for its clients", warning=True)
+_WRONG_CA = _Kind("name the CA that signed it, or issue it again")
+_REPLACED = _Kind("give each identity set common names or an `out` directory of its own")
 _COLON = _Kind("RabbitMQ reads what stands before the last colon as a virtual host", warning=True)
 _OPEN_KEY = _Kind("chmod 600 it", warning=True)
 
@@ -51,6 +52,10 @@ class _Findings:
 
     def add(self, kind: _Kind, where: Path, what: str) -> None:
         self.by_kind[kind].append((where, what))
+
+    def add_error(self, where: Path, error: ConfigError) -> None:
+        for problem in error.problems:
+            self.add(_Kind(problem.mend), where, problem.what.removeprefix(f"{where}: "))
 
     def problems(self) -> list[Problem]:
         found = []
@@ -99,6 +104,39 @@ def check_identities(
 def check_authorities(ca: Path | None, now: float | None = None) -> list[Problem]:
     """Find what is wrong with a file of CA certificates: missing, no PEM, all expired, or none a CA."""
     return _authorities(ca, time.time() if now is None else now)[1]
+
+
+def check_file(path: Path, ca: Path | None = None, now: float | None = None) -> list[Problem]:
+    """Find what is wrong with one certificate, of a client, a server or a CA, and with the key beside it.
+
+    Args:
+        path: the certificate; `X_key.pem` beside `X_certificate.pem` is looked at too.
+        ca: who must have signed it: any other signer is an error here.
+        now: seconds since the epoch; this moment when None.
+
+    Returns:
+        Errors first.
+    """
+    now = time.time() if now is None else now
+    authorities, problems = _authorities(ca, now)
+    findings = _Findings()
+    key = names.key_beside(path)
+    try:
+        with storage.readable_errors(path):
+            content = path.read_bytes()
+        certificate = reading.parse_certificate(content, path)
+        identity = reading.identity_of(certificate, path, key)
+        _check_validity(identity, now, findings)
+        if authorities and not any(reading.signed_by(certificate, authority) for authority in authorities):
+            findings.add(_WRONG_CA, path, f"not signed by {ca}")
+        if key.exists() and key != path:
+            _check_pair(
+                identity, (), findings, client=names.client_stem_of_certificate(path.name) is not None
+            )
+            _check_mode(key, findings)
+    except ConfigError as error:
+        findings.add_error(path, error)
+    return problems + findings.problems()
 
 
 class _Vouched:
@@ -163,7 +201,13 @@ def _check_name(identity: Identity, findings: _Findings) -> None:
         findings.add(_COLON, identity.certificate, f"the common name {identity.cn!r} has a colon")
 
 
-def _check_pair(identity: Identity, authorities: Sequence[x509.Certificate], findings: _Findings) -> None:
+def _check_pair(
+    identity: Identity,
+    authorities: Sequence[x509.Certificate],
+    findings: _Findings,
+    *,
+    client: bool = True,
+) -> None:
     path = identity.certificate
     try:
         with storage.readable_errors(path):
@@ -174,14 +218,17 @@ def _check_pair(identity: Identity, authorities: Sequence[x509.Certificate], fin
             content = path.read_bytes()
         key = reading.parse_key(content, path)
     except ConfigError as error:
-        findings.add(_UNREADABLE, path, error.what.removeprefix(f"{path}: "))
+        findings.add_error(path, error)
         return
+    if reading.serial_text(certificate.serial_number) != identity.serial:
+        what = f"another certificate for {identity.cn!r} has taken its place"
+        findings.add(_REPLACED, identity.certificate, what)
     if not reading.key_matches(certificate, key):
         what = f"the key is not that of {identity.certificate.name}"
         findings.add(_MISMATCH, identity.key, what)
     if authorities and not any(reading.signed_by(certificate, authority) for authority in authorities):
         findings.add(_OTHER_CA, identity.certificate, "not signed by the CA of the scenario")
-    if not _for_clients(certificate):
+    if client and not _for_clients(certificate):
         findings.add(_NO_CLIENT_USE, identity.certificate, "the certificate is not meant for clients")
 
 

@@ -62,6 +62,21 @@ def client_stem_of_key(file_name: str) -> str | None:
     return _stem(file_name, _KEY_SUFFIX)
 
 
+def key_beside(certificate: Path) -> Path:
+    """Where the key of this certificate is by its name: `X_key.pem` for `X_certificate.pem`.
+
+    The path itself when its name doesn't end like that.
+    """
+    if not certificate.name.endswith(_CERTIFICATE_SUFFIX):
+        return certificate
+    return certificate.with_name(certificate.name.removesuffix(_CERTIFICATE_SUFFIX) + _KEY_SUFFIX)
+
+
+def is_certificate(file_name: str) -> bool:
+    """Whether a file is a certificate by its name, of a client, a server or the CA."""
+    return file_name.endswith(_CERTIFICATE_SUFFIX)
+
+
 def _stem(file_name: str, suffix: str) -> str | None:
     if not (file_name.startswith(_CLIENT_PREFIX) and file_name.endswith(suffix)):
         return None

@@ -81,21 +81,29 @@ def identity_of(
         certificate_path: the file it is in.
         key_path: the file of its key.
         name: stem of the file names; from the common name when empty.
+
+    Raises:
+        ConfigError: a part of the certificate cannot be read (OpenSSL doesn't know its kind of key, or an
+            extension is broken).
     """
-    cn = common_name(certificate.subject)
-    return Identity(
-        name=name or file_stem(cn),
-        cn=cn,
-        serial=serial_text(certificate.serial_number),
-        organization=organization(certificate.subject),
-        sans=sans_of(certificate),
-        subject_rabbitmq=rabbitmq_subject(certificate.subject),
-        not_before=certificate.not_valid_before_utc.timestamp(),
-        not_after=certificate.not_valid_after_utc.timestamp(),
-        certificate=certificate_path,
-        key=key_path,
-        key_type=key_type_of(certificate.public_key()),
-    )
+    try:
+        cn = common_name(certificate.subject)
+        return Identity(
+            name=name or file_stem(cn),
+            cn=cn,
+            serial=serial_text(certificate.serial_number),
+            organization=organization(certificate.subject),
+            sans=sans_of(certificate),
+            subject_rabbitmq=rabbitmq_subject(certificate.subject),
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            certificate=certificate_path,
+            key=key_path,
+            key_type=key_type_of(certificate.public_key()),
+        )
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        what = f"{certificate_path}: the certificate cannot be read: {error}"
+        raise ConfigError(what, "issue it again") from error
 
 
 def serial_text(number: int) -> str:

@@ -21,7 +21,7 @@ def refuse_bad_subjects(subjects: Sequence[Subject]) -> None:
     Raises:
         ConfigError: with a problem for each of the first ten.
     """
-    problems = [Problem("", what, "mend the template") for s in subjects if (what := check_subject(s))]
+    problems = [problem for subject in subjects if (problem := check_subject(subject))]
     if len(problems) > _SHOWN:
         problems[_SHOWN:] = [Problem("", f"and {len(problems) - _SHOWN} more such names")]
     if problems:

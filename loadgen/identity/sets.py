@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from loadgen.errors import ConfigError, Problem
+from loadgen.errors import ConfigError
 from loadgen.identity import certificates, manifest, names, reading, storage
 from loadgen.identity.authority import DAY_S, Authority, ClientRequest
 from loadgen.identity.lifetime import expires_soon
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from loadgen.errors import Problem
     from loadgen.identity.authority import Progress
     from loadgen.identity.identity import Identity
 
@@ -34,7 +35,8 @@ def issue_set(
     """Have `count` client certificates that fit; issue those that are missing, changed or about to expire.
 
     When all are there, only the manifest, the CA certificate and the files' times are read: nothing is
-    written, and the CA's key is not needed.
+    written, and the CA's key is not needed. When two sets want different certificates with the same common
+    name in the same directory, the later one replaces the other's, and `check_identities` finds it.
 
     Args:
         set_name: name of the identity set, and of its manifest `<out>/<set>.manifest.json`.
@@ -52,8 +54,7 @@ def issue_set(
 
     Raises:
         ConfigError: names that X.509 cannot hold or that come twice (all at once, before anything is
-            written), names that another set in the directory uses otherwise, or files that cannot be
-            read or written.
+            written), or files that cannot be read or written.
     """
     requests = [
         ClientRequest(
@@ -99,7 +100,8 @@ def read_directory(path: Path, only: Sequence[str] | None = None) -> list[Identi
     wanted = (
         sorted(set(with_certificate) | with_key) if only is None else _resolve(only, set(with_certificate))
     )
-    identities, problems = [], []
+    identities: list[Identity] = []
+    problems: list[Problem] = []
     for stem in wanted:
         certificate_path, key_path = names.client_certificate(path, stem), names.client_key(path, stem)
         try:
@@ -111,7 +113,7 @@ def read_directory(path: Path, only: Sequence[str] | None = None) -> list[Identi
             certificate = reading.parse_certificate(content, certificate_path)
             identities.append(reading.identity_of(certificate, certificate_path, key_path, stem))
         except ConfigError as error:
-            problems.append(Problem("", error.what, error.mend))
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     if not identities:
@@ -168,7 +170,6 @@ def _complete(
     """Issue what is not current; under the lock, so what another process has just issued is seen and kept."""
     out = authority.directory
     known = _known(path, out)
-    _refuse_shared(path, wanted, authority.fingerprint)
     result = known or manifest.Manifest(authority.fingerprint)
     ready: dict[str, Identity] = {}
     for stem, request in wanted.items():
@@ -199,20 +200,3 @@ def _adopt(authority: Authority, stem: str, request: ClientRequest) -> Identity 
     if certificate is None:
         return None
     return reading.identity_of(certificate, certificate_path, key_path, stem)
-
-
-def _refuse_shared(path: Path, wanted: Mapping[str, ClientRequest], ca_fingerprint: str) -> None:
-    """Two sets that want different certificates in the same file would replace each other's at every start.
-
-    Raises:
-        ConfigError: names the other set's manifest and the first common name.
-    """
-    for other_path in sorted(path.parent.glob("*.manifest.json")):
-        other = manifest.read(other_path) if other_path != path else None
-        if other is None or other.ca_fingerprint != ca_fingerprint:
-            continue
-        for stem in wanted.keys() & other.entries.keys():
-            if not _same(other.entries[stem], wanted[stem]):
-                what = f"{other_path}: another set has {wanted[stem].cn!r} with other names, key or validity"
-                mend = "give the set another `out` directory, or remove that manifest if its set is no more"
-                raise ConfigError(what, mend)

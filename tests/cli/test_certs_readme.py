@@ -1,0 +1,43 @@
+"""What certs/README.md tells people to type."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from loadgen.cli.certs import app
+from loadgen.identity.check import check_file
+from loadgen.identity.sets import read_directory
+
+README = Path(__file__).parents[2] / "certs" / "README.md"
+BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command on this machine")
+def test_the_three_steps_by_hand_give_what_loadgen_reads(tmp_path: Path) -> None:
+    subprocess.run(["sh", "-ec", BLOCKS[0]], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    ca = tmp_path / "ca_certificate.pem"
+    for file in ("ca", "server_rabbit1", "client_APM00000"):
+        assert check_file(tmp_path / f"{file}_certificate.pem", ca) == []
+    (client,) = read_directory(tmp_path)
+    assert client.subject_rabbitmq == "O=client,CN=APM00000"
+
+
+def test_the_commands_of_loadgen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scenarios").symlink_to(README.parents[1] / "scenarios")
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in BLOCKS[1:] for line in block.splitlines() if line]
+    assert len(lines) == 4
+    for line in lines:
+        program, group, *arguments = shlex.split(line.replace("--count 2000", "--count 20"))
+        assert (program, group) == ("loadgen", "certs")
+        if arguments[1].startswith("scenarios/"):  # fewer of them: the figure isn't what is tested
+            arguments += ["--set", "identities.devices.issue.count=20", "--set", "groups.devices.clients=20"]
+        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
