@@ -122,9 +122,12 @@ def test_only_certificates_of_the_ca_come_in(
     for identity in (None, stranger):
         tls = context(authority, identity)
         tls.maximum_version = version
-        # TLS 1.3 shows a refused certificate only on reading: an alert, or a reset that overtook it.
-        with pytest.raises(OSError, match=r"(?i)alert|reset|broken pipe|unexpected_eof"):
-            handshake_and_connect(broker, tls)
+        # TLS 1.3 ends the client's handshake before the server has judged: then only reading tells.
+        try:
+            answer = handshake_and_connect(broker, tls)
+        except OSError:
+            answer = b""
+        assert answer == b""
     tls = context(authority, identities[0])
     tls.maximum_version = version
     connack, _ = mqtt5.read(memoryview(handshake_and_connect(broker, tls)))
