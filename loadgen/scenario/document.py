@@ -20,7 +20,7 @@ Place = tuple[str | int, ...]
 """The way to a value: keys of mappings and indices of lists."""
 
 _MERGE = "tag:yaml.org,2002:merge"
-_MAX_VALUES = 1_000_000
+_MAX_VALUES = 100_000
 """Aliases can make a small text expand without end; no real scenario comes near this."""
 
 
@@ -180,7 +180,7 @@ class _Builder:
     def _value(self, node: yaml.Node, place: Place) -> object:
         self._values += 1
         if self._values > _MAX_VALUES:
-            raise yaml.YAMLError("aliases expand to more than a million values")
+            raise yaml.YAMLError("aliases expand to more than 100,000 values")
         if id(node) in self._open:
             self._report(node, place, "an alias refers to itself", "remove the alias")
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadgen.scenario.base import MALFORMED
-from loadgen.scenario.schema import json_schema, properties_at
+from loadgen.scenario.schema import cached_schema, properties_at
 from loadgen.scenario.suggest import nearest
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def locate(data: object, loc: Sequence[str | int]) -> Place:
 
 def explain(errors: Sequence[ErrorDetails], document: Document) -> list[Finding]:
     """Turn pydantic's errors into findings, one each."""
-    schema = json_schema()
-    return [_explain(error, document, schema) for error in errors if not _follows(error)]
+    schema = cached_schema()
+    return [_explain(error, document, schema) for error in errors if not follows(error)]
 
 
-def _follows(error: ErrorDetails) -> bool:
+def follows(error: ErrorDetails) -> bool:
     """Tell whether an error only follows from others: pydantic counts wrong entries as missing ones."""
     return error["type"] == "too_short" and bool(error["input"])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from loadgen.scenario.explain import locate
+from loadgen.scenario.explain import follows, locate
 from loadgen.scenario.groups import Group
 from loadgen.scenario.identities import IdentitySet
 from loadgen.scenario.stages import Stage
@@ -62,7 +62,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
     """Give the parts that are right once what the errors name is taken out."""
     pruned = copy.deepcopy(data)
     for error in errors:
-        if error["type"] != "missing":
+        if error["type"] != "missing" and not follows(error):
             _take_out(pruned, locate(data, error["loc"]), unknown=error["type"] == "extra_forbidden")
     identities = _section(pruned, "identities")
     groups = _section(pruned, "groups")

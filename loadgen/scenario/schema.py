@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,12 @@ def _serializer(schema: Any) -> Callable[[Any], Any] | None:  # noqa: ANN401  # 
 
 def json_schema() -> Schema:
     """Give the JSON Schema (2020-12) of a scenario file."""
+    return copy.deepcopy(cached_schema())
+
+
+@functools.cache
+def cached_schema() -> Schema:
+    """Give the schema, made once; not to be changed."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Scenario.model_json_schema(mode="validation", schema_generator=_AsWritten),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -40,14 +41,15 @@ class Load:
 
 
 def _percent_text(factor: float) -> str:
-    return f"{format(round(factor * 100, 9), '.15g')}%"
+    text = f"{Decimal(repr(factor)) * 100:f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
 def _percent(text: str) -> float:
     match = _PERCENT.fullmatch(text.strip())
     if match is None:
         raise malformed(f'"{text}" is not a percentage', "write for example 50%, or 10%..100% for a ramp")
-    return float(match[1]) / 100
+    return float(Decimal(match[1]) / 100)
 
 
 def parse_load(value: object) -> Load:

@@ -103,13 +103,12 @@ def parse_rate(value: object) -> float:
 
 
 def format_rate(per_second: float) -> str:
-    """Write events per second as the shortest text that `parse_rate` reads back exactly."""
-    candidates = []
+    """Write events per second as text that `parse_rate` reads back exactly; `200/h`, not `0.0555…/s`."""
     for unit, seconds in _RATE_S.items():
         text = f"{per_second * seconds:.6g}/{unit}"
         if parse_rate(text) == per_second:
-            candidates.append(text)
-    return min(candidates, key=len, default=f"{per_second!r}/s")
+            return text
+    return f"{per_second!r}/s"
 
 
 def parse_size(value: object) -> int:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from loadgen.errors import ConfigError
+from loadgen.scenario.thresholds import ThresholdSpec, parse_expression, parse_thresholds, split_key
+
+
+def test_parts() -> None:
+    (spec,) = parse_thresholds({"publish_latency{group: a, stage: b}": ["p99.9 <= 1.5s"]})
+    assert spec == ThresholdSpec(
+        "publish_latency", {"group": "a", "stage": "b"}, "p99.9 <= 1.5s", "p99.9", "<=", 1.5
+    )
+
+
+def test_every_statistic_with_every_operator() -> None:
+    statistics = ("p50", "p90", "p95", "p99", "p99.9", "mean", "min", "max")
+    for statistic, operator in product(statistics, ("<", "<=", ">", ">=", "==")):
+        assert parse_expression(f"{statistic}{operator}5ms") == (statistic, operator, 0.005, "duration")
+    assert parse_expression("count == 0") == ("count", "==", 0.0, "count")
+    assert parse_expression("rate > 30/m") == ("rate", ">", 0.5, "rate")
+    assert parse_expression("rate == 0/s") == ("rate", "==", 0.0, "rate")
+    assert parse_expression("mean > 10/s") == ("mean", ">", 10.0, "rate")
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("p98 < 1s", "is not a statistic"),
+        ("p99 < 250", "needs a unit"),
+        ("p99 < fast", "is not a duration"),
+        ("p99 = 1s", "is not a threshold"),
+        ("p99 != 1s", "is not a threshold"),
+        ("p99", "is not a threshold"),
+        ("< 1s", "is not a threshold"),
+        ("", "is not a threshold"),
+        ("count < 1s", "plain number"),
+        ("rate < 5", "needs a unit"),
+        ("p99 < 1s and p50 < 1s", "is not a duration"),
+    ],
+)
+def test_refused_expressions(expression: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        parse_expression(expression)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("a{during: kill}", "cannot select by"),
+        ("a{group}", "selects nothing"),
+        ("a{group: }", "selects nothing"),
+        ("a{}", "selects nothing"),
+        ("a{group: x, group: y}", "twice"),
+        ("a{group: x", "is not a metric"),
+        ("a b", "is not a metric"),
+        ("", "is not a metric"),
+    ],
+)
+def test_refused_keys(key: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        split_key(key)
+
+
+def test_all_malformed_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_thresholds({"a": ["p1 < 1s", "p2 < 1s"], "b": []})
+    assert [problem.where for problem in caught.value.problems] == [
+        "thresholds.a",
+        "thresholds.a",
+        "thresholds.b",
+    ]
