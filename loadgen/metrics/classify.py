@@ -123,7 +123,7 @@ def _classify_pair(
     broken = _NOTHING
     if min(qos, sender.qos) == 0:
         result.indeterminate_qos0 += never
-    elif missing or never > unacked.count(upto, sent):
+    elif never > unacked.count(upto, sent):
         promised = missing.clip(0, upto) if missing else RangeSet()
         promised.add_range(upto, sent)
         promised = promised - unacked
