@@ -1,0 +1,115 @@
+"""What coordinator and worker say to each other: plain values, the same in one process or in many.
+
+coordinator → worker: Setup, Begin, StartStage …, Finish.   worker → coordinator: Ready, Progress, Report …, Final or Failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadgen.metrics.snapshot import Snapshot
+    from loadgen.plan.plan import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The shard to run."""
+
+    shard: Shard
+    run_id: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The run's time zero, monotonic ns: interval k of every worker is [origin + k s, origin + (k+1) s)."""
+
+    origin: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartStage:
+    """Enter a stage at an absolute time (monotonic ns), the same on every worker."""
+
+    name: str
+    kind: str
+    at: int
+    record: bool = True
+    connect_rate: float | None = None
+    """Clients per second over all workers."""
+    groups: tuple[str, ...] = ()
+    """Groups that connect in this stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Disconnect every client, then answer with Final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The shard is set up: certificates readable, names resolved."""
+
+    worker: int
+    clients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a worker is, a few times a second; the counts are since the run's start."""
+
+    worker: int
+    ready: int
+    failed: int
+    pending: int
+    """Clients of the current connect stage that are neither ready nor failed."""
+    inflight: int
+    """Published at QoS 1 and not acknowledged yet."""
+    backlog: int
+    expected: int
+    """Deliveries that the messages sent so far should give."""
+    unique: int
+    """Distinct (message, subscriber) deliveries so far."""
+    stage: str
+    """The stage the worker is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One interval's snapshot and the events in it."""
+
+    snapshot: Snapshot
+    events: list[dict[str, Any]] = field(default_factory=list)
+    events_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The worker's last word."""
+
+    worker: int
+    publishers: dict[int, Any]
+    """Publisher number → PublisherLog in wire form."""
+    subscribers: dict[int, Any]
+    """Client number → SubscriberLog in wire form."""
+    never_connected: int
+    cpu_seconds: float
+    rss_peak: int
+    """Bytes."""
+    tls: tuple[str, str] | None
+    """(version, cipher) of one connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker cannot go on."""
+
+    worker: int
+    what: str
+    mend: str = ""
+    exit_code: int = 107
+
+
+Message = Setup | Begin | StartStage | Finish | Ready | Progress | Report | Final | Failed

@@ -1,0 +1,105 @@
+"""A worker: runs one shard as the coordinator's messages say. The same code inline and in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from loadgen.backend.messages import (
+    Begin,
+    Failed,
+    Final,
+    Finish,
+    Message,
+    Progress,
+    Ready,
+    Report,
+    Setup,
+    StartStage,
+)
+from loadgen.engine.fleet import Fleet
+from loadgen.engine.health import peak_rss, process_usage
+from loadgen.errors import LoadgenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadgen.metrics.snapshot import Snapshot
+
+_PROGRESS_EVERY = 0.2  # s
+
+
+class Worker:
+    """Takes messages from an inbox and answers through `send`; None in the inbox means the coordinator is gone."""
+
+    def __init__(self, inbox: asyncio.Queue[Message | None], send: Callable[[Message], None]) -> None:
+        """Wait for a Setup."""
+        self._inbox = inbox
+        self._send = send
+        self._number = -1
+        self._fleet: Fleet | None = None
+        self._progress_timer: asyncio.TimerHandle | None = None
+        self._cpu_before = 0.0
+
+    async def run(self) -> None:
+        """Work until Finish, or until the coordinator is gone; never raises."""
+        try:
+            while (message := await self._inbox.get()) is not None:
+                if await self._take(message):
+                    return
+            if self._fleet is not None:
+                await self._fleet.stop()
+        except LoadgenError as error:
+            self._send(Failed(self._number, error.what, error.mend, int(error.exit_code)))
+        except Exception as error:  # noqa: BLE001 - the coordinator must hear of a bug here, whatever it is
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            self._send(Failed(self._number, what))
+        finally:
+            if self._progress_timer is not None:
+                self._progress_timer.cancel()
+
+    async def _take(self, message: Message) -> bool:
+        """Act on one message; True when that was the last."""
+        if isinstance(message, Setup):
+            self._number = message.shard.number
+            self._cpu_before = process_usage()[0]
+            self._fleet = Fleet(message.shard, message.run_id, message.seed, self._report)
+            await self._fleet.prepare()
+            self._send(Ready(self._number, len(self._fleet.clients)))
+            return False
+        fleet = self._fleet
+        assert fleet is not None, "Setup comes first"
+        if isinstance(message, Begin):
+            fleet.begin(message.origin)
+            self._tell_progress()
+        elif isinstance(message, StartStage):
+            fleet.start_stage(
+                message.name,
+                message.kind,
+                message.at,
+                record=message.record,
+                connect_rate=message.connect_rate,
+                groups=message.groups,
+            )
+        elif isinstance(message, Finish):
+            await self._finish(fleet)
+            return True
+        return False
+
+    async def _finish(self, fleet: Fleet) -> None:
+        tls = fleet.tls_in_use()
+        never = sum(1 for client in fleet.clients if not client.was_ready)
+        await fleet.stop()
+        publishers, subscribers = fleet.ledger()
+        cpu = process_usage()[0] - self._cpu_before
+        self._send(Final(self._number, publishers, subscribers, never, cpu, peak_rss(), tls))
+
+    def _tell_progress(self) -> None:
+        assert self._fleet is not None
+        self._progress_timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY, self._tell_progress)
+        self._send(Progress(worker=self._number, stage=self._fleet.stage, **self._fleet.progress()))
+
+    def _report(self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int) -> None:
+        self._send(Report(snapshot, events, dropped))

@@ -1,0 +1,60 @@
+"""Entry point of a worker process: messages come on standard input and go to standard output.
+
+The process ends by itself when its standard input closes, so a killed coordinator leaves no worker behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+
+from loadgen.backend.framing import frame, read_message
+from loadgen.backend.messages import Message
+from loadgen.backend.worker import Worker
+from loadgen.engine.loop import run_on_fast_loop
+
+_LINGER = 5.0  # s a worker without coordinator gets to disconnect its clients
+
+
+async def serve(output: int) -> None:
+    """Run one worker over standard input and the descriptor `output`."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 22)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    inbox: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    async def listen() -> None:
+        while (message := await read_message(reader)) is not None:
+            inbox.put_nowait(message)
+        _die_soon()
+        inbox.put_nowait(None)
+
+    transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(output, "wb", buffering=0))
+    listening = loop.create_task(listen())
+    await Worker(inbox, lambda message: transport.write(frame(message))).run()
+    listening.cancel()
+    while transport.get_write_buffer_size() and not transport.is_closing():
+        await asyncio.sleep(0.01)
+    transport.close()
+
+
+def _die_soon() -> None:
+    timer = threading.Timer(_LINGER, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def main() -> None:
+    """Serve, deaf to the terminal's Ctrl-C: the coordinator decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever prints must not get between the messages.
+    output = os.dup(1)
+    os.dup2(2, 1)
+    run_on_fast_loop(serve(output))
+
+
+if __name__ == "__main__":
+    main()

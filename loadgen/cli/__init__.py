@@ -1,0 +1,98 @@
+"""The command line: parse, call, map errors to exit codes, nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import loadgen
+from loadgen.cli import certs, cluster
+from loadgen.cli.plan import plan
+from loadgen.cli.provision import provision
+from loadgen.cli.report import report
+from loadgen.cli.run import run
+from loadgen.cli.schema import schema
+from loadgen.errors import ConfigError, ExitCode, LoadgenError
+
+app = typer.Typer(
+    name="loadgen",
+    help="Load-test MQTT 5 clients with their own certificates against a RabbitMQ cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"auto_envvar_prefix": "LOADGEN", "help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 pass · 98 invalid · 99 thresholds failed · 104 bad scenario or configuration · "
+    "105 interrupted · 106 target unreachable · 107 internal error.",
+)
+app.command()(run)
+app.command()(plan)
+app.command()(report)
+app.command()(provision)
+app.command()(schema)
+app.add_typer(certs.app, name="certs")
+app.add_typer(cluster.app, name="cluster")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback protocol
+    if wanted:
+        typer.echo(loadgen.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command and end the process with its exit code; no traceback reaches a user."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Run a command line and give its exit code."""
+    try:
+        outcome = app(arguments, standalone_mode=False)
+    except LoadgenError as error:
+        show_error(error)
+        return int(error.exit_code)
+    except typer.Abort:
+        return int(ExitCode.INTERRUPTED)
+    except typer.TyperException as error:
+        _say(f"error: {error.format_message()} (see loadgen --help)")
+        return int(ExitCode.BAD_CONFIG)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.PASS)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours, told in one line
+        if os.environ.get("LOADGEN_DEBUG"):
+            traceback.print_exc()
+        _say(f"internal error: {type(error).__name__}: {error} (a bug; LOADGEN_DEBUG=1 shows where)")
+        return int(ExitCode.INTERNAL)
+    return outcome if isinstance(outcome, int) else int(ExitCode.PASS)
+
+
+def show_error(error: LoadgenError) -> None:
+    """Print an error, a line for each problem."""
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            _say(f"{'warning' if problem.warning else 'error'}: {problem}")
+        return
+    _say(f"error: {error}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,59 @@
+"""`loadgen plan`: what a scenario will do and need, without opening a socket."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from loadgen.cli.options import Format, OutputFormat, Overrides, ScenarioFile, TargetOption, Workers, warn
+from loadgen.plan.needs import summary
+from loadgen.run import RunOptions, prepare, read_scenario
+
+
+def plan(
+    scenario: ScenarioFile,
+    *,
+    overrides: Overrides = None,
+    target: TargetOption = None,
+    workers: Workers = None,
+    output_format: OutputFormat = Format.TEXT,
+) -> int:
+    """Check SCENARIO and say what it will do and need; opens no socket.
+
+    Missing certificates of the scenario's own CA are issued, so that their names can be checked.
+    """
+    options = RunOptions(scenario, overrides or (), target, workers)
+    prepared = prepare(options, read_scenario(options))
+    warn(prepared.warnings)
+    numbers = summary(prepared.plan, prepared.needs)
+    sys.stdout.write(
+        (json.dumps(numbers, indent=2) if output_format is Format.JSON else _text(numbers)) + "\n"
+    )
+    return 0
+
+
+def _text(numbers: dict[str, Any]) -> str:
+    lines = [
+        f"scenario   {numbers['scenario']} (seed {numbers['seed']})",
+        f"stages     {' → '.join(each['name'] for each in numbers['stages'])}, {numbers['duration']:.0f} s without draining",
+        f"clients    {numbers['clients']:,} on {numbers['workers']} worker{'s' if numbers['workers'] > 1 else ''}",
+    ]
+    lines += [f"           {count:,} first on {node}" for node, count in numbers["clients_per_node"].items()]
+    for name, group in numbers["groups"].items():
+        does = []
+        if group["publishers"]:
+            does.append(f"{group['publishers']:,} publishers, {group['publish_rate']:,.1f} msg/s")
+        if group["subscriptions"]:
+            does.append(f"{group['subscriptions']:,} subscriptions")
+        lines.append(
+            f"group      {name}: {group['clients']:,} clients; {'; '.join(does) or 'connect and idle'}"
+        )
+    lines += [
+        f"load       {numbers['publish_rate']:,.1f} msg/s published, {numbers['delivery_rate']:,.1f} msg/s delivered, "
+        f"{numbers['publish_bytes_per_second'] / 1e6:,.2f} MB/s at 100 %; highest load {numbers['peak_load']:.0%}",
+        f"messages   {numbers['messages']:,} in all, {numbers['pairs']:,} publisher-subscriber pairs",
+        f"needs      {numbers['descriptors_per_worker']:,} open files a worker, {numbers['ports_per_node']:,} local ports "
+        f"to a node, {numbers['memory_bytes'] / (1 << 20):,.0f} MiB of memory",
+    ]
+    return "\n".join(lines)

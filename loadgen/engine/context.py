@@ -1,0 +1,152 @@
+"""What all clients of a shard share: the loop, the TLS context, the counts, the event log."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import Counter
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from loadgen.engine.client import Phase
+from loadgen.errors import TargetError
+from loadgen.identity.tls import IdentityContexts
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from loadgen.engine.client import Client
+    from loadgen.identity.identity import Identity
+    from loadgen.plan.settings import TargetSettings
+
+_MOST_EVENTS = 5_000  # an interval; what is beyond is counted, so that a storm cannot fill the disk
+
+
+class Counts:
+    """What is under way now, over all clients of the shard."""
+
+    __slots__ = ("backlog", "inflight")
+
+    def __init__(self) -> None:
+        """Start with nothing under way."""
+        self.inflight = 0
+        """QoS 1 publishes sent and not acknowledged."""
+        self.backlog = 0
+        """Publishes held back by clients whose connection does not take them."""
+
+
+class FleetContext:
+    """See the module's docstring; one per shard."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, target: TargetSettings, run_id: int, seed: int
+    ) -> None:
+        """Make the one TLS context; `resolve` must follow before any client connects."""
+        self.loop = loop
+        self.target = target
+        self.run_id = run_id
+        self.seed = seed
+        self.publishing = False
+        """True from the first hold stage on."""
+        self.stopping = False
+        self.unrecorded: tuple[int, int] = (0, 0)
+        """Operations intended in this span (monotonic ns) are counted but not recorded in histograms."""
+        self.phases: Counter[tuple[str, Phase]] = Counter()
+        """(group, phase) → clients."""
+        self.connected_by_node: Counter[int] = Counter()
+        self.on_settled: Callable[[Client], None] | None = None
+        """Called when a client has become ready or failed."""
+        self.events: list[dict[str, Any]] = []
+        self.events_dropped = 0
+        self._noted: set[str] = set()
+        self._addresses: list[tuple[str, int]] = []
+        self.counts = Counts()
+        self._tls = IdentityContexts(_ca(target), target.versions, insecure=target.insecure)
+
+    async def resolve(self) -> None:
+        """Look every node's name up once, so that thousands of connects do not.
+
+        Raises:
+            TargetError: a name cannot be resolved.
+        """
+        self._addresses = []
+        for host, port in self.target.nodes:
+            try:
+                found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                raise TargetError(f"cannot resolve {host!r}: {error}", "check target.uris") from error
+            self._addresses.append((str(found[0][4][0]), port))
+
+    def address(self, node: int) -> tuple[str, int]:
+        """The (address, port) of node number `node`."""
+        return self._addresses[node]
+
+    def make_tls(
+        self, identity: Identity, node: int, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+    ) -> ssl.SSLObject:
+        """Wrap two buffers with the identity's certificate.
+
+        Loading the pair and wrapping happen in one go, so that no other client gets in between.
+        """
+        name = self.target.server_name or self.target.nodes[node][0]
+        return self._tls.for_identity(identity).wrap_bio(incoming, outgoing, server_hostname=name)
+
+    def records(self, intended: int) -> bool:
+        """Whether an operation intended at this time goes into the histograms."""
+        start, end = self.unrecorded
+        return not start <= intended < end
+
+    # -- counts ----------------------------------------------------------------------------------
+
+    def moved(self, client: Client, old: Phase, new: Phase) -> None:
+        """A client went from one phase to another."""
+        group = client.plan.group
+        if old is not Phase.IDLE:
+            self.phases[group, old] -= 1
+        self.phases[group, new] += 1
+        was = old in _CONNECTED
+        now = new in _CONNECTED
+        if was != now:
+            self.connected_by_node[client.node] += 1 if now else -1
+
+    def became_ready(self, client: Client) -> None:
+        """A client is connected and subscribed."""
+        if self.on_settled is not None:
+            self.on_settled(client)
+
+    def became_failed(self, client: Client) -> None:
+        """A client gave up."""
+        if self.on_settled is not None:
+            self.on_settled(client)
+
+    # -- events ----------------------------------------------------------------------------------
+
+    def note(self, event: str, client: Client, **details: object) -> None:
+        """Write down what happened to a client, unless this interval has too many events already."""
+        if len(self.events) >= _MOST_EVENTS:
+            self.events_dropped += 1
+            return
+        self.events.append(
+            {
+                "ns": monotonic_ns(),
+                "event": event,
+                "client_id": client.plan.client_id,
+                "group": client.plan.group,
+                "node": self.target.node_names[client.node],
+                **details,
+            }
+        )
+
+    def note_once(self, event: str, client: Client, **details: object) -> None:
+        """As `note`, but only the first of its kind."""
+        if event not in self._noted:
+            self._noted.add(event)
+            self.note(event, client, **details)
+
+
+_CONNECTED = (Phase.SUBSCRIBING, Phase.READY)
+
+
+def _ca(target: TargetSettings) -> Path | None:
+    return Path(target.ca) if target.ca else None

@@ -1,0 +1,282 @@
+"""One shard's clients in one event loop: stages in, snapshots and progress out."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from loadgen.engine.client import Client, Phase, Stream
+from loadgen.engine.context import FleetContext
+from loadgen.engine.health import LoopLagProbe, process_usage
+from loadgen.engine.keepalive import KeepAliveWheel
+from loadgen.engine.pacing import PacingDriver
+from loadgen.metrics.recorder import Recorder
+from loadgen.plan.payload import PayloadFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadgen.metrics.snapshot import Snapshot
+    from loadgen.plan.pacer import Pacer
+    from loadgen.plan.plan import Shard
+
+_SECOND = 1_000_000_000
+_CLOSES_PER_TURN = 200
+
+
+class Fleet:
+    """Runs a shard: knows its clients and the stage it is in, nothing of coordinators, faults or reports."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        run_id: int,
+        seed: int,
+        report: Callable[[Snapshot, list[dict[str, Any]], int], None],
+    ) -> None:
+        """Build the clients; `report` takes each interval's snapshot, its events, and how many events were dropped."""
+        self.shard = shard
+        self._loop = asyncio.get_running_loop()
+        self.context = FleetContext(self._loop, shard.target, run_id, seed)
+        self._report = report
+        self._recorder = Recorder(shard.number)
+        factories = {each.number: PayloadFactory(run_id, each.payload) for each in shard.definitions}
+        self.clients = [
+            Client(self.context, plan, shard.groups[plan.group], self._recorder.group(plan.group), factories)
+            for plan in shard.clients
+        ]
+        self._pacing = PacingDriver(self._loop, self._pacing_lines())
+        self._wheel = KeepAliveWheel(self._loop)
+        self._probe = LoopLagProbe(self._loop, self._recorder, self._records_now)
+        self._stage_timers: list[asyncio.TimerHandle] = []
+        self._connect_timer: asyncio.Handle | None = None
+        self._interval_timer: asyncio.TimerHandle | None = None
+        self._origin = 0
+        self._interval_start = 0
+        self._boundary = 0
+        self.stage = ""
+        self._stage_records = True
+        self._connecting: set[int] = set()
+        self.context.on_settled = self._settled
+
+    def _pacing_lines(self) -> list[tuple[Pacer, list[Stream]]]:
+        by_definition: dict[int, list[Stream]] = {}
+        for client in self.clients:
+            for stream, plan in zip(client.streams, client.plan.streams, strict=True):
+                by_definition.setdefault(plan.stream, []).append(stream)
+        return [
+            (self.shard.definitions[number].pacer([stream.client.plan.index for stream in streams]), streams)
+            for number, streams in by_definition.items()
+        ]
+
+    async def prepare(self) -> None:
+        """Resolve names and settle the garbage collector.
+
+        Raises:
+            TargetError: a node's name cannot be resolved.
+        """
+        await self.context.resolve()
+        # Everything made so far lives as long as the run: keep it out of the collector's way.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+    def begin(self, origin: int) -> None:
+        """Start time: intervals are whole seconds after `origin` (monotonic ns)."""
+        self._origin = origin
+        self._interval_start = origin
+        self._boundary = origin + _SECOND
+        self._probe.start()
+        self._wheel.start()
+        self._arm_interval()
+
+    # -- stages ----------------------------------------------------------------------------------
+
+    def start_stage(
+        self,
+        name: str,
+        kind: str,
+        at: int,
+        *,
+        record: bool = True,
+        connect_rate: float | None = None,
+        groups: tuple[str, ...] = (),
+    ) -> None:
+        """Enter a stage at `at` (monotonic ns), not a moment earlier."""
+        wait = at - monotonic_ns()
+        if wait > 0:
+            self._stage_timers.append(
+                self._loop.call_later(
+                    wait / 1e9 + 0.0005,
+                    lambda: self.start_stage(
+                        name, kind, at, record=record, connect_rate=connect_rate, groups=groups
+                    ),
+                )
+            )
+            return
+        # What the stage before still owes is sent first, so that it is counted there.
+        self._pacing.stop()
+        self._cut(at)
+        self.stage = name
+        self._stage_records = record
+        if kind == "hold":
+            self.context.publishing = True
+            segment = self.shard.segments[name]
+            if not record:
+                start, end = self.context.unrecorded
+                self.context.unrecorded = (start if end == at else at, at + segment.duration)
+            self._pacing.start(segment, at)
+        if kind == "connect":
+            self._start_connects(at, connect_rate or 1.0, groups)
+
+    def _start_connects(self, at: int, rate: float, groups: tuple[str, ...]) -> None:
+        offsets: dict[str, int] = {}
+        total = 0
+        for name in groups:
+            offsets[name] = total
+            total += self.shard.groups[name].clients
+        queue = [
+            (at + int((offsets[client.plan.group] + client.plan.index) * _SECOND / rate), client)
+            for client in self.clients
+            if client.plan.group in offsets and client.phase is Phase.IDLE
+        ]
+        queue.sort(key=lambda entry: entry[0], reverse=True)
+        self._connecting = {client.plan.number for _, client in queue}
+        self._connect_due(queue)
+
+    def _connect_due(self, queue: list[tuple[int, Client]]) -> None:
+        """Start the connects that are due, one a turn of the loop, so that a storm leaves room for the rest."""
+        if self.context.stopping or not queue:
+            return
+        due, client = queue[-1]
+        wait = due - monotonic_ns()
+        if wait <= 0:
+            queue.pop()
+            client.connect(due)
+            self._wheel.add(client)
+            self._connect_timer = self._loop.call_soon(self._connect_due, queue)
+        else:
+            self._connect_timer = self._loop.call_later(max(wait / 1e9, 0.001), self._connect_due, queue)
+
+    def _settled(self, client: Client) -> None:
+        self._connecting.discard(client.plan.number)
+
+    def _records_now(self) -> bool:
+        return self._stage_records
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def progress(self) -> dict[str, int]:
+        """The counts of `Progress`, now."""
+        phases = self.context.phases
+        ready = failed = 0
+        for (_, phase), count in phases.items():
+            if phase is Phase.READY:
+                ready += count
+            elif phase is Phase.FAILED:
+                failed += count
+        expected = unique = 0
+        for client in self.clients:
+            for stream in client.streams:
+                expected += stream.log.sent * stream.fanout
+            if client.log is not None:
+                unique += client.log.unique
+        return {
+            "ready": ready,
+            "failed": failed,
+            "pending": len(self._connecting),
+            "inflight": self.context.counts.inflight,
+            "backlog": self.context.counts.backlog,
+            "expected": expected,
+            "unique": unique,
+        }
+
+    def _arm_interval(self) -> None:
+        wait = (self._boundary - monotonic_ns()) / 1e9
+        self._interval_timer = self._loop.call_later(max(wait, 0.001), self._interval_over)
+
+    def _interval_over(self) -> None:
+        now = monotonic_ns()
+        # The loop counts in milliseconds and may wake us before the boundary; then wait for the rest of it.
+        if now >= self._boundary:
+            self._boundary += ((now - self._boundary) // _SECOND + 1) * _SECOND
+            self._cut(now)
+        self._arm_interval()
+
+    def _cut(self, now: int) -> None:
+        """End the interval here and report it."""
+        if now <= self._interval_start:
+            return
+        for client in self.clients:
+            client.account_traffic()
+        # The middle decides which second an interval belongs to: timers may be a little early or late.
+        middle = (self._interval_start + now) // 2
+        snapshot = self._recorder.snapshot(
+            interval=max((middle - self._origin) // _SECOND, 0),
+            start_ns=self._interval_start,
+            end_ns=now,
+            stage=self.stage,
+            gauges=self._gauges(),
+        )
+        self._interval_start = now
+        events, self.context.events = self.context.events, []
+        dropped, self.context.events_dropped = self.context.events_dropped, 0
+        self._report(snapshot, events, dropped)
+
+    def _gauges(self) -> dict[str, float]:
+        gauges: dict[str, float] = {}
+        for (group, phase), count in self.context.phases.items():
+            if phase in (Phase.SUBSCRIBING, Phase.READY):
+                gauges[f"connected|{group}"] = gauges.get(f"connected|{group}", 0) + count
+            if phase is Phase.READY:
+                gauges[f"ready|{group}"] = count
+            elif phase is Phase.FAILED:
+                gauges[f"failed|{group}"] = count
+        for node, count in self.context.connected_by_node.items():
+            gauges[f"connected_node|{self.shard.target.node_names[node]}"] = count
+        gauges["inflight"] = self.context.counts.inflight
+        gauges["backlog"] = self.context.counts.backlog
+        gauges["cpu_seconds"], gauges["rss"] = process_usage()
+        return gauges
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def stop_publishing(self) -> None:
+        """Publish nothing more, not even what is due: the run was interrupted."""
+        self._pacing.abandon()
+
+    async def stop(self) -> None:
+        """Disconnect every client cleanly and report the last interval."""
+        self.context.stopping = True
+        self._pacing.stop()
+        for timer in self._stage_timers:
+            timer.cancel()
+        if self._connect_timer is not None:
+            self._connect_timer.cancel()
+        for turn, client in enumerate(self.clients):
+            client.stop()
+            if turn % _CLOSES_PER_TURN == _CLOSES_PER_TURN - 1:
+                await asyncio.sleep(0)
+        # One more turn for the transports to hand the DISCONNECTs to the kernel.
+        await asyncio.sleep(0.05)
+        self._wheel.stop()
+        self._probe.stop()
+        if self._interval_timer is not None:
+            self._interval_timer.cancel()
+        self._cut(monotonic_ns())
+
+    def tls_in_use(self) -> tuple[str, str] | None:
+        """(TLS version, cipher) of a connected client, None when there is none."""
+        return next((used for client in self.clients if (used := client.tls) is not None), None)
+
+    def ledger(self) -> tuple[dict[int, Any], dict[int, Any]]:
+        """(publisher number → log, client number → log), both in wire form."""
+        publishers = {
+            stream.publisher: stream.log.to_wire() for client in self.clients for stream in client.streams
+        }
+        subscribers = {
+            client.plan.number: client.log.to_wire() for client in self.clients if client.log is not None
+        }
+        return publishers, subscribers

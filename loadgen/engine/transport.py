@@ -1,0 +1,255 @@
+"""TCP and TLS of one connection: an event-loop transport below, an in-memory TLS engine above.
+
+TLS runs over memory buffers instead of the event loop's own TLS layer: one shared context serves every client
+(each with its own certificate), an idle connection costs a fraction of the memory, and TCP, TLS and MQTT phases can be
+timed apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Protocol, cast
+
+from loadgen.errors import LoadgenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READ_SIZE = 16_384  # one TLS record's worth of plain text [RFC 8446 5.1]
+_PAUSE_ABOVE = 262_144  # bytes the kernel did not take yet before the owner is told to hold back
+
+
+class ConnectionOwner(Protocol):
+    """What a connection tells the client it belongs to."""
+
+    def secured(self) -> None:
+        """TLS is up: bytes can be sent."""
+
+    def received(self, data: bytes) -> None:
+        """Plain text arrived."""
+
+    def writable_again(self) -> None:
+        """The kernel's send buffer has room again."""
+
+    def lost(self, cause: str) -> None:
+        """The connection is gone; called exactly once. `cause` is one of the words of `cause_of`."""
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection with TLS over it."""
+
+    __slots__ = (
+        "_closed",
+        "_incoming",
+        "_make_tls",
+        "_outgoing",
+        "_owner",
+        "_tls",
+        "_transport",
+        "bytes_in",
+        "bytes_out",
+        "secured_at",
+        "tcp_at",
+        "writable",
+    )
+
+    def __init__(
+        self, owner: ConnectionOwner, make_tls: Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
+    ) -> None:
+        """Belong to `owner`; `make_tls` wraps the two buffers with the owner's certificate."""
+        self._owner: ConnectionOwner | None = owner
+        self._make_tls = make_tls
+        self._transport: asyncio.Transport | None = None
+        self._tls: ssl.SSLObject | None = None
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._closed = ""
+        self.tcp_at = 0
+        """When TCP was established, monotonic ns; 0 until then."""
+        self.secured_at = 0
+        """When the TLS handshake was done on our side, monotonic ns; 0 until then."""
+        self.writable = True
+        """False while the kernel's send buffer is full."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    # -- from the event loop ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP is up: start TLS."""
+        # uvloop's transports are no subclasses of asyncio's.
+        tcp = cast("asyncio.Transport", transport)
+        if self._owner is None:
+            tcp.abort()
+            return
+        self.tcp_at = monotonic_ns()
+        self._transport = tcp
+        tcp.set_write_buffer_limits(high=_PAUSE_ABOVE)
+        raw = tcp.get_extra_info("socket")
+        if raw is not None:
+            # Finished + CONNECT would else meet the peer's delayed acknowledgement: 40 ms a connect.
+            with contextlib.suppress(OSError):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._tls = self._make_tls(self._incoming, self._outgoing)
+        except (LoadgenError, ssl.SSLError, OSError) as error:
+            self._fail(f"certificate:{error}")
+            return
+        self._handshake()
+
+    def data_received(self, data: bytes) -> None:
+        """Cipher text arrived."""
+        self.bytes_in += len(data)
+        self._incoming.write(data)
+        if not self.secured_at and not self._handshake():
+            return
+        tls = self._tls
+        while tls is not None and self._owner is not None:
+            try:
+                plain = tls.read(_READ_SIZE)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                self._flush()
+                self._fail(cause_of(error))
+                return
+            if not plain:
+                self._fail("closed")  # close_notify
+                return
+            self._owner.received(plain)
+            if not self._incoming.pending and not tls.pending():
+                break
+        # TLS 1.3 may answer a KeyUpdate here; session tickets need no answer.
+        if self._outgoing.pending:
+            self._flush()
+
+    def eof_received(self) -> None:
+        """The peer sent FIN: let the transport close."""
+        self._closed = self._closed or "closed"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """TCP is gone."""
+        self._fail(self._closed or cause_of(exc))
+
+    def pause_writing(self) -> None:
+        """The kernel's send buffer is full."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """The kernel took what was waiting."""
+        self.writable = True
+        if self._owner is not None:
+            self._owner.writable_again()
+
+    # -- from the client -------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Encrypt and send."""
+        tls = self._tls
+        if tls is None or self._transport is None:
+            return
+        try:
+            sent = tls.write(data)
+            # With partial writes on (CPython's default) each call takes one record's worth.
+            while sent < len(data):
+                sent += tls.write(memoryview(data)[sent:])
+        except ssl.SSLError as error:
+            self._fail(cause_of(error))
+            return
+        cipher = self._outgoing.read()
+        self.bytes_out += len(cipher)
+        self._transport.write(cipher)
+
+    def close(self) -> None:
+        """Send what is waiting, then close; the owner hears nothing more."""
+        self._owner = None
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, cause: str) -> None:
+        """Drop the connection at once and tell the owner why."""
+        self._fail(cause)
+
+    @property
+    def cipher(self) -> tuple[str, str] | None:
+        """(TLS version, cipher) once secured."""
+        if self._tls is None or not self.secured_at:
+            return None
+        chosen = self._tls.cipher()
+        return (self._tls.version() or "", chosen[0] if chosen else "")
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _handshake(self) -> bool:
+        assert self._tls is not None
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            self._flush()
+            self._fail(cause_of(error))
+            return False
+        self._flush()
+        self.secured_at = monotonic_ns()
+        if self._owner is not None:
+            self._owner.secured()
+        return True
+
+    def _flush(self) -> None:
+        if self._outgoing.pending and self._transport is not None:
+            cipher = self._outgoing.read()
+            self.bytes_out += len(cipher)
+            self._transport.write(cipher)
+
+    def _fail(self, cause: str) -> None:
+        owner, self._owner = self._owner, None
+        if self._transport is not None:
+            # abort() drops what the transport still holds, and a TLS alert that we owe the peer may be there.
+            if cause.startswith("tls:") and not self._transport.is_closing():
+                self._transport.close()
+            else:
+                self._transport.abort()
+            self._transport = None
+        self._tls = None
+        if owner is not None:
+            owner.lost(cause)
+
+
+def cause_of(error: BaseException | None) -> str:
+    """A short, stable word for why a connection ended or could not be made.
+
+    `closed` (FIN) · `reset` (RST) · `refused` · `timeout` · `unreachable` · `no-descriptors` · `no-ports` · `dns` ·
+    `tls:<reason>` (OpenSSL's reason in lower case, e.g. tls:tlsv1_alert_unknown_ca) · `os:<errno name>`.
+    """
+    if error is None:
+        return "closed"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"tls:certificate_verify_failed:{error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"tls:{(error.reason or type(error).__name__).lower()}"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, socket.gaierror):
+        return "dns"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        return "reset"
+    if isinstance(error, OSError):
+        return _OS_WORDS.get(error.errno or 0, f"os:{error.errno}")
+    return type(error).__name__.lower()
+
+
+_OS_WORDS = {
+    24: "no-descriptors",
+    23: "no-descriptors",
+    99: "no-ports",
+    101: "unreachable",
+    113: "unreachable",
+}

@@ -1,0 +1,169 @@
+"""What a plan asks of the machine and of the brokers, and whether this machine can carry it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loadgen.errors import Problem
+from loadgen.plan.pacer import events_until
+
+if TYPE_CHECKING:
+    from loadgen.plan.plan import Plan
+
+CLIENT_MEMORY = 48 * 1024
+"""Bytes of one connected client; measured 38-44 KB for TLS, session and buffers, and some for its plan."""
+WORKER_MEMORY = 60 * 1024 * 1024
+"""Bytes of a worker before its first client."""
+SPARE_DESCRIPTORS = 64
+"""Descriptors a worker needs besides its connections: event loop, pipes, files of certificates being read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the generator's machine has."""
+
+    cores: int
+    descriptors: int
+    """Open files a process may have."""
+    ports: int
+    """Local ports for connections from one address to one node."""
+    memory: int
+    """Bytes that are free for use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the plan needs, with `workers` processes."""
+
+    workers: int
+    clients: int
+    clients_per_node: dict[str, int]
+    publish_rate: float
+    """Messages per second of all publishers at 100 % load."""
+    delivery_rate: float
+    """Expected deliveries per second at 100 % load."""
+    peak_load: float
+    """The highest load factor of any stage."""
+    publish_bytes: float
+    """Payload bytes per second at 100 % load."""
+    messages: int
+    """Messages of the whole run; exact for constant arrivals, expected for Poisson ones."""
+    descriptors: int
+    """Open files of the largest worker."""
+    ports: int
+    """Local ports towards the node with most clients."""
+    memory: int
+    """Bytes of all workers together."""
+    duration: float
+    """Seconds: connect stages at their rate, holds in full, drains not counted."""
+
+
+def needs_of(plan: Plan, workers: int) -> Needs:
+    """Add up what the plan needs."""
+    names = [str(uri) for uri in plan.scenario.target.uris] or ["embedded"]
+    per_node = dict.fromkeys(names, 0)
+    for client in plan.clients:
+        per_node[names[client.nodes[0]]] += 1
+    rate = deliveries = volume = 0.0
+    by_stream = {definition.number: definition for definition in plan.definitions}
+    for client in plan.clients:
+        for stream in client.streams:
+            definition = by_stream[stream.stream]
+            rate += definition.rate
+            deliveries += definition.rate * stream.fanout
+            volume += definition.rate * definition.payload
+    end = max((segment.load_to for segment in plan.segments.values()), default=0)
+    messages = sum(events_until(end, each.clients, each.rate) for each in plan.definitions if end)
+    largest = -(-len(plan.clients) // workers)
+    return Needs(
+        workers=workers,
+        clients=len(plan.clients),
+        clients_per_node=per_node,
+        publish_rate=rate,
+        delivery_rate=deliveries,
+        peak_load=max((max(each.start_load, each.end_load) for each in plan.segments.values()), default=0.0),
+        publish_bytes=volume,
+        messages=messages,
+        descriptors=largest + SPARE_DESCRIPTORS,
+        ports=max(per_node.values()),
+        memory=len(plan.clients) * CLIENT_MEMORY + workers * WORKER_MEMORY,
+        duration=_duration(plan),
+    )
+
+
+def _duration(plan: Plan) -> float:
+    seconds = 0.0
+    for stage in plan.scenario.stages:
+        if stage.kind == "connect" and stage.connect:
+            groups = stage.groups or tuple(plan.scenario.groups)
+            seconds += sum(plan.scenario.groups[name].clients for name in groups) / stage.connect
+        elif stage.kind == "hold":
+            seconds += (stage.hold or 0) / 1e9
+    return seconds
+
+
+def shortfalls(needs: Needs, machine: Machine) -> list[Problem]:
+    """What this machine lacks for the plan, each with what to change."""
+    problems: list[Problem] = []
+    if needs.descriptors > machine.descriptors:
+        room = max(machine.descriptors - SPARE_DESCRIPTORS, 1)
+        problems.append(
+            Problem(
+                "",
+                f"{needs.clients} clients on {needs.workers} workers need {needs.descriptors} open files in a process, "
+                f"and only {machine.descriptors} are allowed",
+                f"raise the limit (ulimit -n {needs.descriptors}), or use --workers {-(-needs.clients // room)}, "
+                "or fewer clients",
+            )
+        )
+    if needs.ports > machine.ports:
+        problems.append(
+            Problem(
+                "",
+                f"{needs.ports} clients go to one node, and this machine has {machine.ports} local ports for it",
+                "widen net.ipv4.ip_local_port_range, spread over more nodes, or use fewer clients",
+            )
+        )
+    if needs.memory > machine.memory:
+        problems.append(
+            Problem(
+                "",
+                f"{needs.clients} clients need about {needs.memory >> 20} MiB, and {machine.memory >> 20} MiB are free",
+                "use fewer clients, or a machine with more memory",
+            )
+        )
+    return problems
+
+
+def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
+    """The plan in numbers: what `plan.json` holds and `loadgen plan` prints."""
+    groups = {
+        name: {
+            "clients": group.clients,
+            "publishers": sum(len(c.streams) for c in plan.clients if c.group == name),
+            "subscriptions": sum(len(c.filters) for c in plan.clients if c.group == name),
+            "publish_rate": sum(each.rate * each.clients for each in plan.definitions if each.group == name),
+        }
+        for name, group in plan.scenario.groups.items()
+    }
+    return {
+        "scenario": plan.scenario.name,
+        "seed": plan.scenario.seed,
+        "workers": needs.workers,
+        "clients": needs.clients,
+        "clients_per_node": needs.clients_per_node,
+        "groups": groups,
+        "stages": [{"name": each.name, "kind": each.kind} for each in plan.scenario.stages],
+        "publishers": plan.publishers,
+        "pairs": sum(len(found) for found in plan.matches),
+        "publish_rate": needs.publish_rate,
+        "delivery_rate": needs.delivery_rate,
+        "peak_load": needs.peak_load,
+        "publish_bytes_per_second": needs.publish_bytes,
+        "messages": needs.messages,
+        "duration": needs.duration,
+        "descriptors_per_worker": needs.descriptors,
+        "ports_per_node": needs.ports,
+        "memory_bytes": needs.memory,
+    }

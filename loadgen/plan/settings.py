@@ -1,0 +1,94 @@
+"""What a shard needs to know besides its clients: plain values that travel to a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loadgen.scenario.model import Scenario
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """How the clients of one group behave; durations in ns unless named otherwise."""
+
+    name: str
+    clients: int
+    first: int
+    """Number of the group's first client in the run."""
+    clean_start: bool
+    session_expiry: int
+    """Seconds."""
+    keep_alive: int
+    """Seconds; 0 is off."""
+    receive_maximum: int
+    max_backlog: int
+    """Messages a client may hold back while its connection does not take them."""
+    reconnect: bool
+    backoff_min: int
+    backoff_max: int
+    max_attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """Where to connect and how; timeouts in ns."""
+
+    nodes: tuple[tuple[str, int], ...]
+    """(host, port) of each node."""
+    ca: str | None
+    versions: tuple[str, ...]
+    server_name: str | None
+    insecure: bool
+    tcp_timeout: int
+    tls_timeout: int
+    connack_timeout: int
+    ping_timeout: int | None
+    """None: half the keep-alive."""
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """`host:port` of each node, as in reports."""
+        return tuple(f"{host}:{port}" for host, port in self.nodes)
+
+
+def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
+    """The settings of every group, in the scenario's order."""
+    settings: dict[str, GroupSettings] = {}
+    first = 0
+    for name, group in scenario.groups.items():
+        settings[name] = GroupSettings(
+            name=name,
+            clients=group.clients,
+            first=first,
+            clean_start=group.session.clean_start,
+            session_expiry=group.session.expiry // _NANOSECONDS,
+            keep_alive=group.keep_alive // _NANOSECONDS,
+            receive_maximum=group.receive_maximum,
+            max_backlog=group.max_backlog,
+            reconnect=group.reconnect.enabled,
+            backoff_min=group.reconnect.backoff.min,
+            backoff_max=group.reconnect.backoff.max,
+            max_attempts=group.reconnect.max_attempts,
+        )
+        first += group.clients
+    return settings
+
+
+def target_settings(scenario: Scenario) -> TargetSettings:
+    """The settings of the scenario's target."""
+    target = scenario.target
+    return TargetSettings(
+        nodes=tuple((uri.host, uri.port) for uri in target.uris),
+        ca=target.tls.ca,
+        versions=tuple(target.tls.versions),
+        server_name=target.tls.server_name,
+        insecure=target.tls.insecure,
+        tcp_timeout=target.timeouts.tcp,
+        tls_timeout=target.timeouts.tls,
+        connack_timeout=target.timeouts.connack,
+        ping_timeout=target.timeouts.ping,
+    )

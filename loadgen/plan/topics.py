@@ -1,0 +1,53 @@
+"""Which subscriptions match which topics [MQTT-4.7]: an index over all filters of a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FilterIndex:
+    """Finds the subscribers of a topic without comparing every filter with every topic.
+
+    Filters are kept in a trie by level; equal filters share a node, so thousands of subscribers
+    of one filter cost one walk. Results are interned: topics with the same subscribers share one tuple.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._root: dict[str, Any] = {}
+        self._interned: dict[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]] = {}
+
+    def add(self, topic_filter: str, subscriber: int, qos: int) -> None:
+        """Note that client `subscriber` asks for `topic_filter` at `qos`."""
+        node = self._root
+        for level in topic_filter.split("/"):
+            node = node.setdefault(level, {})
+        # An empty-string key cannot clash with "$subscribers": level names are kept under their own text,
+        # and "\0" is not allowed in topics [MQTT-4.7.3-2].
+        node.setdefault("\0", {})[subscriber] = max(qos, node.get("\0", {}).get(subscriber, 0))
+
+    def match(self, topic: str) -> tuple[tuple[int, int], ...]:
+        """The (subscriber, highest QoS asked for) of every client with a matching filter, by client number."""
+        found: dict[int, int] = {}
+        self._walk(self._root, topic.split("/"), 0, found)
+        result = tuple(sorted(found.items()))
+        return self._interned.setdefault(result, result)
+
+    def _walk(self, node: dict[str, Any], levels: list[str], depth: int, found: dict[int, int]) -> None:
+        # Wildcards at the first level do not match topics that start with "$" [MQTT-4.7.2-1].
+        wild = depth > 0 or not levels[0].startswith("$")
+        if wild and "#" in node:
+            _collect(node["#"], found)
+        if depth == len(levels):
+            _collect(node, found)
+            return
+        child = node.get(levels[depth])
+        if child is not None:
+            self._walk(child, levels, depth + 1, found)
+        if wild and "+" in node:
+            self._walk(node["+"], levels, depth + 1, found)
+
+
+def _collect(node: dict[str, Any], found: dict[int, int]) -> None:
+    for subscriber, qos in node.get("\0", {}).items():
+        found[subscriber] = max(qos, found.get(subscriber, 0))

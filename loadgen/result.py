@@ -1,0 +1,291 @@
+"""From what a run measured to `result.json` and its verdict."""
+
+from __future__ import annotations
+
+import platform
+import ssl
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import loadgen
+from loadgen.errors import ExitCode
+from loadgen.metrics.catalog import HISTOGRAMS
+from loadgen.metrics.summary import summarise
+from loadgen.metrics.threshold import RUN, ThresholdResult, evaluate
+from loadgen.metrics.verdict import Verdict, exit_code, merge_verdicts
+from loadgen.scenario.thresholds import ThresholdSpec
+
+if TYPE_CHECKING:
+    from loadgen.backend.messages import Final
+    from loadgen.broker.view import ViewResult
+    from loadgen.metrics.ledger_result import LedgerResult
+    from loadgen.metrics.snapshot import Snapshot
+    from loadgen.plan.plan import Plan
+    from loadgen.tally import Tally
+    from loadgen.target import OpenTarget
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True)
+class Findings:
+    """All that is known when a run has ended."""
+
+    run_id: str
+    plan: Plan
+    target: OpenTarget
+    tally: Tally
+    started_at: str
+    duration: float
+    stages: list[dict[str, Any]]
+    finals: list[Final]
+    ledger: LedgerResult | None
+    view: ViewResult | None
+    view_error: str = ""
+    interrupted: bool = False
+    workers: int = 1
+    lost_workers: list[str] = field(default_factory=list)
+    """What became of each worker that did not finish."""
+    lagging: float = 0.0
+    """Longest silence of a worker, s."""
+    coordinator_cpu: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Judgement:
+    thresholds: list[dict[str, Any]]
+    verdict: Verdict
+    reasons: list[str]
+
+
+def build_result(findings: Findings) -> dict[str, Any]:
+    """`result.json`; its keys stand in `report/schema.py` and docs/result.md."""
+    scenario = findings.plan.scenario
+    totals = findings.tally.total.snapshot()
+    judged = _judge(findings, totals)
+    connected = len(findings.plan.clients) - sum(final.never_connected for final in findings.finals)
+    if findings.lost_workers:
+        connected = min(connected, int(findings.tally.connected_peak))
+    code = exit_code(judged.verdict, interrupted=findings.interrupted)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "loadgen_version": loadgen.__version__,
+        "verdict": judged.verdict.value,
+        "exit_code": int(code),
+        "reasons": judged.reasons,
+        "run_id": findings.run_id,
+        "scenario": {
+            "name": scenario.name,
+            "description": scenario.description,
+            "file": str(scenario.source) if scenario.source else None,
+            "seed": scenario.seed,
+        },
+        "started_at": findings.started_at,
+        "duration": findings.duration,
+        "interrupted": findings.interrupted,
+        "totals": {
+            "clients": len(findings.plan.clients),
+            "connected": connected,
+            "published": totals.count("published"),
+            "acknowledged": totals.count("acknowledged"),
+            "delivered": findings.ledger.delivered if findings.ledger else 0,
+            "expected_deliveries": findings.ledger.expected if findings.ledger else 0,
+            "received": totals.count("received"),
+            "bytes_sent": totals.count("bytes_sent"),
+            "bytes_received": totals.count("bytes_received"),
+        },
+        "ledger": findings.ledger.to_dict() if findings.ledger else {},
+        "metrics": {name: summarise(totals.select(name)) for name in (*HISTOGRAMS, "loop_lag")},
+        "groups": _groups(findings, totals),
+        "stages": findings.stages,
+        "thresholds": judged.thresholds,
+        "codes": {
+            name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
+        }
+        | {"connect_errors": totals.codes("connect_errors")},
+        "faults": [],
+        "generator": _generator(findings, totals),
+        "broker": {
+            "kind": findings.target.kind,
+            "version": findings.target.version,
+            "nodes": list(findings.target.nodes),
+            "view": findings.view.to_dict() if findings.view else None,
+        },
+        "environment": _environment(findings),
+        "warnings": findings.warnings,
+    }
+
+
+def _groups(findings: Findings, totals: Snapshot) -> dict[str, Any]:
+    return {
+        name: {
+            "clients": group.clients,
+            "published": totals.count("published", name),
+            "acknowledged": totals.count("acknowledged", name),
+            "delivered": totals.count("received", name) - totals.count("foreign", name),
+            "metrics": {
+                metric: summarise(totals.select(metric, name))
+                for metric in HISTOGRAMS
+                if totals.select(metric, name).count
+            },
+        }
+        for name, group in findings.plan.scenario.groups.items()
+    }
+
+
+def _generator(findings: Findings, totals: Snapshot) -> dict[str, Any]:
+    cpu = sum(final.cpu_seconds for final in findings.finals)
+    return {
+        "cpu": cpu,
+        "cpu_percent": 100 * cpu / findings.duration if findings.duration else 0.0,
+        "coordinator_cpu": findings.coordinator_cpu,
+        "rss_peak": sum(final.rss_peak for final in findings.finals) or int(findings.tally.rss_peak),
+        "loop_lag": summarise(totals.select("loop_lag")),
+        "send_lag": summarise(totals.select("send_lag")),
+        "dropped": totals.count("dropped"),
+        "late": totals.count("late"),
+        "workers": findings.workers,
+        "workers_lost": len(findings.lost_workers),
+        "longest_silence": findings.lagging,
+    }
+
+
+def _environment(findings: Findings) -> dict[str, Any]:
+    tls = next((final.tls for final in findings.finals if final.tls), None)
+    return {
+        "loadgen": loadgen.__version__,
+        "python": platform.python_version(),
+        "implementation": sys.implementation.name,
+        "platform": platform.platform(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "tls": f"{tls[0]} {tls[1]}" if tls else None,
+        "insecure": findings.plan.scenario.target.tls.insecure,
+    }
+
+
+# -- the verdict -------------------------------------------------------------------------------------
+
+
+def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
+    scenario = findings.plan.scenario
+    stages = {name: sums.snapshot(name) for name, sums in findings.tally.stages.items()}
+    durations = {stage["name"]: stage["duration"] for stage in findings.stages if stage["duration"]}
+    durations[RUN] = sum(
+        stage["duration"] or 0.0 for stage in findings.stages if stage["kind"] == "hold" and stage["record"]
+    )
+    rows: list[tuple[ThresholdResult, bool]] = [
+        (each, False)
+        for each in evaluate(scenario.parsed_thresholds(), totals, findings.ledger, durations, stages)
+    ]
+    named = {spec.metric for spec in scenario.parsed_thresholds() if not spec.selector}
+    rows += [
+        (_of_generator(each), True)
+        for each in evaluate(_defaults(findings, totals, named), totals, findings.ledger, durations, stages)
+    ]
+    verdicts = [each.verdict for each, _ in rows]
+    reasons = [each.reason for each, _ in rows if each.reason]
+    for verdict, reason in _checks(findings, totals):
+        verdicts.append(verdict)
+        reasons.append(reason)
+    thresholds = [{**each.to_dict(), "default": default} for each, default in rows]
+    return _Judgement(thresholds, merge_verdicts(verdicts), reasons)
+
+
+def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[ThresholdSpec]:
+    """Thresholds that hold for every run, unless the scenario has its own for the metric."""
+    scenario = findings.plan.scenario
+    limits = scenario.generator
+    defaults: list[ThresholdSpec] = []
+    expects = any(findings.plan.matches) and totals.count("published")
+    if expects and "messages_lost" not in named:
+        defaults.append(ThresholdSpec("messages_lost", {}, "count == 0", "count", "==", 0.0))
+    if totals.select("send_lag").count and "send_lag" not in named:
+        defaults.append(_at_most("send_lag", limits.send_lag))
+    if "loop_lag" not in named and totals.select("loop_lag").count:
+        defaults.append(_at_most("loop_lag", limits.loop_lag))
+    return defaults
+
+
+def _of_generator(result: ThresholdResult) -> ThresholdResult:
+    """A generator that was too slow makes the run prove nothing; `_checks` says so in words."""
+    if result.metric in ("send_lag", "loop_lag") and result.verdict is Verdict.FAIL:
+        return replace(result, verdict=Verdict.INVALID, reason="")
+    return result
+
+
+def _at_most(metric: str, limit_ns: int) -> ThresholdSpec:
+    return ThresholdSpec(metric, {}, f"p99 <= {limit_ns / 1e6:g}ms", "p99", "<=", limit_ns / 1e9)
+
+
+def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
+    """What makes a run fail or prove nothing, beyond thresholds."""
+    found: list[tuple[Verdict, str]] = [(Verdict.INVALID, lost) for lost in findings.lost_workers]
+    limits = findings.plan.scenario.generator
+    for metric, limit in (("send_lag", limits.send_lag), ("loop_lag", limits.loop_lag)):
+        histogram = totals.select(metric)
+        if histogram.count and histogram.percentile(99.0) > limit:
+            found.append(
+                (
+                    Verdict.INVALID,
+                    f"the generator was the bottleneck: {metric} p99 was {histogram.percentile(99.0) / 1e6:.1f}ms, "
+                    f"and {limit / 1e6:g}ms is the most it may be (generator.{metric})",
+                )
+            )
+    dropped = totals.count("dropped")
+    if dropped > limits.max_dropped:
+        found.append(
+            (
+                Verdict.INVALID,
+                f"{dropped} messages were due and never sent, so the load was not the planned one "
+                f"(generator.max_dropped is {limits.max_dropped}, max_backlog bounds how many a client may hold back)",
+            )
+        )
+    if findings.lagging > _LONGEST_SILENCE:
+        found.append(
+            (
+                Verdict.INVALID,
+                f"a worker was silent for {findings.lagging:.1f}s: it was overloaded or stopped",
+            )
+        )
+    clients = len(findings.plan.clients)
+    never = sum(final.never_connected for final in findings.finals)
+    if never and not findings.interrupted:
+        found.append(
+            (Verdict.FAIL, f"{never} of {clients} clients were never connected and subscribed{_why(totals)}")
+        )
+    if findings.view is not None and not findings.view.passed:
+        wrong = findings.view.checked - findings.view.ok
+        found.append(
+            (
+                Verdict.FAIL,
+                f"the broker sees {wrong} of {findings.view.checked} clients otherwise than they are",
+            )
+        )
+    if findings.view_error:
+        found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
+    if not findings.interrupted and findings.plan.publishers and not totals.count("published") and not never:
+        found.append((Verdict.INVALID, "nothing was published"))
+    if findings.ledger is not None and findings.ledger.unaccounted:
+        found.append(
+            (Verdict.INVALID, f"the ledger lacks {findings.ledger.unaccounted} pairs of the lost worker")
+        )
+    return found
+
+
+_LONGEST_SILENCE = 3.0
+
+
+def _why(totals: Snapshot) -> str:
+    causes = totals.codes("connect_errors")
+    if not causes:
+        return ""
+    worst = sorted(causes.items(), key=lambda item: -item[1])[:3]
+    hint = ": " + ", ".join(f"{cause} ×{count}" for cause, count in worst)
+    if any("0x86" in cause or "0x87" in cause for cause in causes):
+        hint += " (run `loadgen provision` to make users and permissions)"
+    return hint
+
+
+__all__ = ["ExitCode", "Findings", "build_result"]

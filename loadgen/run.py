@@ -1,0 +1,187 @@
+"""A run from scenario file to verdict: everything is checked before the first socket opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loadgen.broker.provision import missing_users
+from loadgen.coordinator import Coordinator, Observer
+from loadgen.errors import ConfigError, Problem, TargetError
+from loadgen.identity.check import check_identities
+from loadgen.identity.identity import user_name
+from loadgen.identity.prepare import prepare_set
+from loadgen.machine import available_cores, raise_descriptor_limit, this_machine
+from loadgen.metrics.catalog import THRESHOLD_METRICS
+from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
+from loadgen.plan.plan import Plan, make_plan
+from loadgen.plan.settings import group_settings, target_settings
+from loadgen.preflight import check_target
+from loadgen.scenario.load import load_scenario
+from loadgen.store import RunWriter
+from loadgen.target import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from loadgen.identity.identity import Identity
+    from loadgen.scenario.model import Scenario
+    from loadgen.target import OpenTarget
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says besides the scenario file."""
+
+    scenario: Path
+    overrides: Sequence[str] = ()
+    target: str | None = None
+    """A file whose content replaces the target, or `embedded`."""
+    workers: int | None = None
+    """Worker processes; one runs inline. None: one a core, fewer for small fleets."""
+    runs: Path = Path("runs")
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A scenario that has been checked and planned, before any socket opened."""
+
+    plan: Plan
+    needs: Needs
+    identities: dict[str, list[Identity]]
+    warnings: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that has ended."""
+
+    path: Path
+    """The run's folder."""
+    result: dict[str, Any]
+    """`result.json`."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with."""
+        return int(self.result["exit_code"])
+
+
+def read_scenario(options: RunOptions) -> Scenario:
+    """Load the scenario with its overrides.
+
+    Raises:
+        ConfigError: every problem of the file.
+    """
+    embedded = options.target == EMBEDDED
+    return load_scenario(
+        options.scenario,
+        overrides=options.overrides,
+        target=Path(options.target) if options.target and not embedded else None,
+        embedded=embedded,
+        metrics=THRESHOLD_METRICS,
+    )
+
+
+def prepare(
+    options: RunOptions, scenario: Scenario, progress: Callable[[int, int], None] | None = None
+) -> Prepared:
+    """Issue or read the certificates, check them, plan, and hold the plan against this machine.
+
+    Raises:
+        ConfigError: every problem found.
+    """
+    identities = {
+        name: prepare_set(name, spec, needed=_needed(scenario, name), progress=progress)
+        for name, spec in scenario.identities.items()
+    }
+    ca = scenario.target.tls.ca
+    problems = list(scenario.warnings)
+    if ca is not None and not Path(ca).is_file():
+        problems.append(
+            Problem(
+                "target.tls.ca",
+                f"{ca} does not exist",
+                "name the CA that signed the brokers' certificates; `loadgen cluster up` makes one",
+            )
+        )
+    problems += check_identities([each for group in identities.values() for each in group])
+    if any(not problem.warning for problem in problems):
+        raise ConfigError(problems)
+    plan = make_plan(scenario, identities)
+    machine = this_machine()
+    workers = options.workers or default_workers(len(plan.clients), machine.cores)
+    needs = needs_of(plan, workers)
+    lacking = shortfalls(needs, machine)
+    if lacking:
+        raise ConfigError(lacking)
+    return Prepared(plan, needs, identities, problems)
+
+
+def default_workers(clients: int, cores: int) -> int:
+    """One worker a core, but no more than the clients can make use of."""
+    return max(1, min(cores, clients // _CLIENTS_WORTH_A_WORKER))
+
+
+_CLIENTS_WORTH_A_WORKER = 50
+
+
+def _needed(scenario: Scenario, name: str) -> int:
+    return max((group.clients for group in scenario.groups.values() if group.identity == name), default=1)
+
+
+async def run_scenario(
+    options: RunOptions,
+    scenario: Scenario,
+    prepared: Prepared,
+    observer: Callable[[Plan], Observer] | None = None,
+) -> Outcome:
+    """Run it: open the target, look whether it takes us, run the stages, write the result.
+
+    Raises:
+        TargetError: the target cannot be reached or refuses us; nothing was written.
+        BrokerError: the embedded broker or the management API cannot be used.
+    """
+    raise_descriptor_limit()
+    async with open_target(scenario) as target:
+        plan = prepared.plan
+        if target.scenario is not scenario:
+            # The embedded broker's address is known only now.
+            plan = make_plan(target.scenario, prepared.identities)
+        await _check_users(plan, target)
+        await check_target(target_settings(target.scenario), plan.clients, group_settings(target.scenario))
+        writer = RunWriter(
+            options.runs, scenario.name, scenario.to_yaml(), summary(prepared.plan, prepared.needs)
+        )
+        workers = prepared.needs.workers
+        coordinator = Coordinator(
+            plan,
+            target,
+            writer,
+            workers=workers,
+            inline=workers == 1,
+            observer=observer(plan) if observer else None,
+        )
+        coordinator.warnings += [str(problem) for problem in prepared.warnings]
+        if scenario.target.tls.insecure:
+            coordinator.warnings.append("the brokers' certificates were not verified (insecure: true)")
+        result = await coordinator.run()
+    return Outcome(writer.path, result)
+
+
+async def _check_users(plan: Plan, target: OpenTarget) -> None:
+    """Ask the broker for the users before it refuses each of them after 3 seconds."""
+    if target.management is None:
+        return
+    login_from = target.scenario.target.login_from
+    names = sorted({user_name(client.identity, login_from) for client in plan.clients})
+    missing = await missing_users(target.management, names)
+    if missing:
+        shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        raise TargetError(
+            f"{len(missing)} of {len(names)} users are not known to the broker or may not use its virtual host: {shown}",
+            f"run `loadgen provision {plan.scenario.source or 'SCENARIO'}`",
+        )

@@ -1,0 +1,78 @@
+"""The target made ready: the embedded broker started when the scenario asks for it, else the nodes as they are."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadgen.broker.embedded import EmbeddedBroker
+from loadgen.broker.management import Management, ManagementError
+from loadgen.errors import ConfigError
+from loadgen.identity.authority import Authority
+from loadgen.scenario.model import Scenario, TlsSettings, Uri
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@dataclass(slots=True)
+class OpenTarget:
+    """A target that can be connected to."""
+
+    scenario: Scenario
+    """The scenario with the target's real addresses and CA filled in."""
+    kind: str
+    version: str | None = None
+    management: Management | None = None
+    nodes: tuple[str, ...] = ()
+
+
+@contextlib.asynccontextmanager
+async def open_target(scenario: Scenario) -> AsyncIterator[OpenTarget]:
+    """Start or look up the target; what was started ends with the block.
+
+    Raises:
+        ConfigError: no CA to run the embedded broker with, or a management password that cannot be read.
+        BrokerError: the embedded broker does not start, or the management API cannot be used.
+    """
+    if scenario.target.kind == "embedded":
+        with _embedded(scenario) as target:
+            yield target
+        return
+    settings = scenario.target.management
+    nodes = tuple(str(uri) for uri in scenario.target.uris)
+    if settings is None:
+        yield OpenTarget(scenario, scenario.target.kind, nodes=nodes)
+        return
+    ca = Path(settings.ca) if settings.ca else None
+    async with Management(settings.uris, settings.username, settings.password.reveal(), ca) as management:
+        overview = await management.overview()
+        version = overview.get("rabbitmq_version") or overview.get("product_version")
+        yield OpenTarget(scenario, scenario.target.kind, str(version) if version else None, management, nodes)
+
+
+@contextlib.contextmanager
+def _embedded(scenario: Scenario) -> Iterator[OpenTarget]:
+    folders = {Path(each.issue.out) for each in scenario.identities.values() if each.issue is not None}
+    if len(folders) != 1:
+        raise ConfigError(
+            "the embedded broker needs one CA that signs the identities, and the scenario has "
+            f"{len(folders) or 'none'}",
+            "give every identity set the same issue.out",
+        )
+    authority = Authority.ensure(folders.pop())
+    certificate, key = authority.issue_server("localhost", dns=["localhost"], ip=["127.0.0.1"])
+    with EmbeddedBroker(certificate, key, authority.certificate) as broker:
+        target = scenario.target.model_copy(
+            update={
+                "uris": (Uri(broker.host, broker.port),),
+                "tls": TlsSettings(ca=str(authority.certificate), versions=scenario.target.tls.versions),
+            }
+        )
+        resolved = scenario.model_copy(update={"target": target})
+        yield OpenTarget(resolved, "embedded", broker.version, None, (broker.uri,))
+
+
+__all__ = ["ManagementError", "OpenTarget", "open_target"]
