@@ -1,1 +1,4 @@
-"""A run on disk becomes something to read."""
+"""A finished run made readable: text, JSON, HTML, and the live view while it runs.
+
+Nothing here is imported until it is asked for: `loadgen.report.html` alone pulls in bokeh and jinja2.
+"""

@@ -1,0 +1,247 @@
+"""The JSON Schema of result.json, version 1: what other programs may rely on.
+
+Times are seconds and sizes bytes unless a description says otherwise. Keys may be added within a version;
+a key that is removed or changes its meaning makes a new version.
+"""
+
+from __future__ import annotations
+
+from loadgen.report.schema_parts import Schema, flag, listing, mapping, number, record, summary, text, whole
+
+SCHEMA_VERSION = 1
+
+_VERDICTS = ["pass", "fail", "invalid"]
+
+_SCENARIO = record(
+    "the experiment",
+    {
+        "name": text("the scenario's name"),
+        "description": text("what the scenario is for; may be empty"),
+        "file": text("the file it was read from", nullable=True),
+        "seed": whole("seed of every random choice", minimum=None),
+    },
+    required=("name",),
+)
+
+_TOTALS = record(
+    "sums over all clients and the whole run",
+    {
+        "clients": whole("clients of the plan"),
+        "connected": whole("clients that were connected and subscribed at least once"),
+        "published": whole("publishes written to a socket"),
+        "acknowledged": whole("publishes the broker promised to deliver (PUBACK below 0x80 and not 0x10)"),
+        "delivered": whole("expected deliveries that arrived at least once; duplicates do not count"),
+        "expected_deliveries": whole(
+            "deliveries due for what was published: each message times its subscriptions"
+        ),
+        "received": whole("messages received by subscribers, duplicates included"),
+        "bytes_sent": whole("bytes written, MQTT without TLS"),
+        "bytes_received": whole("bytes read, MQTT without TLS"),
+    },
+    required=("clients", "connected", "published", "acknowledged", "delivered", "expected_deliveries"),
+)
+
+_LEDGER = record(
+    "every message of every publisher, once for each matching subscription; empty when the run was killed",
+    {
+        "ok": whole("acknowledged and delivered once; QoS 0 messages delivered once count here too"),
+        "duplicate": whole("sent and delivered more than once"),
+        "lost": whole("acknowledged and never delivered: the broker broke its promise"),
+        "recovered": whole("not acknowledged, delivered once all the same"),
+        "indeterminate": whole("not acknowledged and never delivered: allowed"),
+        "unexpected": whole("delivered, though no publisher of this run had sent it"),
+        "reordered": whole("delivered after a later message of the same publisher"),
+        "not_attempted": whole("planned and never sent, because the generator dropped it"),
+        "indeterminate_qos0": whole("of the indeterminate: QoS 0, so nothing was promised"),
+        "session_gap": whole("of the indeterminate: acknowledged while the subscriber had no session"),
+        "unsettled": whole(
+            "of the indeterminate: acknowledged, but no drain stage ended, so not called lost"
+        ),
+        "expected": whole("ok, duplicate, lost, recovered and indeterminate together"),
+        "delivered": whole("of the expected: delivered at least once"),
+        "pairs": whole("pairs of publisher and subscription looked at"),
+        "unaccounted": whole("pairs left out because a worker was lost"),
+        "settled": flag("true when a drain stage ended, so that what is missing is lost"),
+        "worst": listing(
+            "up to 20 pairs that lack the most messages",
+            record(
+                "a pair of publisher and subscriber",
+                {
+                    "publisher": whole("number of the publisher in the plan"),
+                    "subscriber": whole("number of the subscriber in the plan"),
+                    "lost": whole("messages lost between them"),
+                    "missing": listing(
+                        "ranges `[start, stop)` of sequence numbers lost, the first 20",
+                        listing("one range", whole("sequence number")),
+                    ),
+                },
+            ),
+        ),
+    },
+    # A run that was killed has no ledger, and zeros would be a lie.
+    anyOf=[
+        {"required": ["ok", "duplicate", "lost", "recovered", "indeterminate", "unexpected", "reordered"]},
+        {"maxProperties": 0},
+    ],
+)
+
+_GROUP = record(
+    "one group of clients",
+    {
+        "clients": whole("clients of the group"),
+        "published": whole("publishes written to a socket"),
+        "acknowledged": whole("publishes acknowledged"),
+        "delivered": whole("messages of this run received, duplicates included"),
+        "metrics": mapping("latencies of the group, by metric", summary("a latency distribution")),
+    },
+)
+
+_STAGE = record(
+    "one stage as it ran",
+    {
+        "name": text("the stage's name"),
+        "kind": text("what it does", enum=["connect", "hold", "drain"]),
+        "started_at_s": number("seconds since the start of the run", nullable=True),
+        "duration": number("how long it took, seconds", nullable=True),
+        "record": flag("false for a stage left out of the metrics, such as a warm-up"),
+    },
+    required=("name", "kind"),
+)
+
+_THRESHOLD = record(
+    "one threshold and how it went",
+    {
+        "expression": text("as written, such as `p99 < 250ms`"),
+        "metric": text("the metric it is about, with its selector"),
+        "statistic": text("`p99`, `count`, `rate` …"),
+        "value": number("what was measured: seconds, a count, or per second", nullable=True),
+        "verdict": text("invalid when there was no sample", enum=_VERDICTS),
+        "reason": text("why it is not a pass; may be empty", nullable=True),
+        "default": flag("true when loadgen added it (no lost messages, for one)"),
+    },
+    required=("expression", "value", "verdict"),
+)
+
+_CODES = record(
+    "reason codes that came, `0x86` style, with how often",
+    {
+        "connack": mapping("answers to CONNECT", whole("times")),
+        "puback": mapping("answers to QoS 1 publishes other than success", whole("times")),
+        "disconnect": mapping(
+            "how established connections were lost: DISCONNECT codes, or `closed`, `reset`, `keep-alive` …",
+            whole("times"),
+        ),
+        "suback": mapping("answers to SUBSCRIBE", whole("times")),
+        "connect_errors": mapping(
+            "attempts that failed, as `phase:cause`: `connack:refused:0x86` …", whole("times")
+        ),
+    },
+)
+
+_FAULT = record(
+    "one fault put into the cluster",
+    {
+        "kind": text("kill, stop, pause …"),
+        "target": text("the node or nodes"),
+        "injected_at": number("seconds since the start of the run", nullable=True),
+        "healed_at": number("seconds since the start of the run", nullable=True),
+        "recovered_at": number("seconds since the start of the run", nullable=True),
+        "affected": whole("clients that noticed"),
+    },
+    required=("kind", "target"),
+)
+
+_GENERATOR = record(
+    "the health of loadgen itself: when it could not keep up, the run is invalid",
+    {
+        "cpu": number("CPU seconds of all workers", nullable=True),
+        "cpu_percent": number("CPU time over elapsed time; 100 is one core", nullable=True),
+        "rss_peak": number("largest resident memory of all processes together, bytes", nullable=True),
+        "loop_lag": summary("how late the event loops woke"),
+        "send_lag": summary("from the intended time of a publish to its write"),
+        "dropped": whole("publishes never sent because a client's backlog was full"),
+        "late": whole("publishes sent after their intended time by more than the limit"),
+        "workers": whole("worker processes"),
+        "workers_lost": whole("worker processes that died"),
+        "limits": record(
+            "above these the run is invalid",
+            {
+                "send_lag": number("p99, seconds"),
+                "loop_lag": number("p99, seconds"),
+                "max_dropped": whole("publishes"),
+            },
+        ),
+    },
+    required=("cpu", "rss_peak", "loop_lag", "send_lag", "dropped", "late", "workers"),
+)
+
+_VIEW = record(
+    "what the broker itself said about the clients; null when it was not asked",
+    {
+        "checked": whole("clients looked for"),
+        "ok": whole(
+            "clients listed once, with TLS, MQTT 5, and their certificate's user, subject and properties"
+        ),
+        "mismatches": listing("what differed, bounded", text("one sentence")),
+        "by_node": mapping("clients on each node", whole("clients")),
+        "unexpected": {"description": "connections that are no client of this run"},
+    },
+)
+
+_BROKER = record(
+    "the system under test",
+    {
+        "kind": text("rabbitmq or embedded"),
+        "version": text("as the broker told", nullable=True),
+        "nodes": listing("the cluster's nodes", {"type": ["string", "object"]}),
+        "view": _VIEW | {"type": ["object", "null"]},
+    },
+    required=("kind", "version", "nodes", "view"),
+)
+
+RESULT_SCHEMA: Schema = record(
+    "The result of one loadgen run. Times are seconds and sizes bytes unless named otherwise.",
+    {
+        "schema_version": {"const": SCHEMA_VERSION, "description": "version of this schema"},
+        "loadgen_version": text("the loadgen that wrote it"),
+        "verdict": text("pass, fail, or invalid when the run proves nothing", enum=_VERDICTS),
+        "exit_code": whole("the process's exit code"),
+        "reasons": listing("why it is not a pass", text("one sentence")),
+        "scenario": _SCENARIO,
+        "run_id": text("name of the run's folder"),
+        "started_at": text("start, UTC", format="date-time"),
+        "duration": number("seconds from start to end"),
+        "interrupted": flag("true when stopped by Ctrl-C or SIGTERM: the figures cover what ran"),
+        "totals": _TOTALS,
+        "ledger": _LEDGER,
+        "metrics": mapping("latencies of all recorded stages, by metric", summary("a latency distribution")),
+        "groups": mapping("the same, for each group", _GROUP),
+        "stages": listing("stages in order", _STAGE),
+        "thresholds": listing("thresholds in the scenario's order", _THRESHOLD),
+        "codes": _CODES,
+        "faults": listing("faults in order", _FAULT),
+        "generator": _GENERATOR,
+        "broker": _BROKER,
+        "environment": mapping("where it ran: versions, platform, cores, TLS", {}),
+        "warnings": listing("what the reader should know", text("one sentence")),
+    },
+    required=(
+        "schema_version",
+        "verdict",
+        "exit_code",
+        "reasons",
+        "scenario",
+        "started_at",
+        "duration",
+        "totals",
+        "ledger",
+        "metrics",
+        "thresholds",
+        "faults",
+        "generator",
+        "broker",
+        "environment",
+    ),
+    **{"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "loadgen result"},
+)
+"""JSON Schema (draft 2020-12) of result.json."""

@@ -1,0 +1,26 @@
+"""What a report reads of a run on disk: only this, so that tests can hand in a run made by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from loadgen.metrics.snapshot import Snapshot
+
+
+class RunSource(Protocol):
+    """The part of `loadgen.store.Run` that reports use."""
+
+    @property
+    def path(self) -> Path:
+        """The run's folder; `scenario.yaml` is read from it and `report.html` written to it."""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The content of result.json."""
+
+    def timeline(self) -> Iterable[Snapshot]:
+        """One snapshot for each second, merged over workers, in order of time."""
