@@ -264,3 +264,88 @@ async def readable(descriptor: int) -> bool:
     finally:
         loop.remove_reader(descriptor)
     return True
+
+
+class Raw(asyncio.Protocol):
+    """A client that acknowledges and counts, unpaced: as fast as the broker lets it be."""
+
+    def __init__(self, client_id: str, *, reads: int = 0, writes: int = 0) -> None:
+        loop = asyncio.get_running_loop()
+        self._client_id = client_id
+        self._reads, self._writes = reads, writes
+        self._rest = b""
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self.received: dict[str, list[int]] = {}
+        self.count = 0
+        self.acknowledged: list[mqtt5.PubAckReasonCode] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(mqtt5.ConnectPacket(self._client_id, clean_start=True, receive_max=50).write())
+
+    def data_received(self, data: bytes) -> None:
+        buffer = memoryview(self._rest + data)
+        with contextlib.suppress(IndexError):  # not enough bytes for a packet
+            while True:
+                packet, size = mqtt5.read(buffer)
+                buffer = buffer[size:]
+                self._handle(packet)
+        self._rest = bytes(buffer)
+        if self.count == self._reads and len(self.acknowledged) == self._writes and not self.done.done():
+            self.done.set_result(None)
+
+    def _handle(self, packet: mqtt5.Packet) -> None:
+        if isinstance(packet, mqtt5.PublishPacket):
+            self.received.setdefault(packet.topic, []).append(int(packet.payload))
+            self.count += 1
+            assert packet.packet_id is not None
+            self.transport.write(mqtt5.PubAckPacket(packet.packet_id).write())
+        elif isinstance(packet, mqtt5.PubAckPacket):
+            self.acknowledged.append(packet.reason_code)
+        elif isinstance(packet, mqtt5.ConnAckPacket) and self._reads:
+            self.transport.write(mqtt5.SubscribePacket(1, [mqtt5.TopicFilter("burst/+")]).write())
+        else:
+            self.ready.set_result(None)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.closed.set_result(None)
+
+    async def join(self, broker: EmbeddedBroker, tls: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, broker.host, broker.port, ssl=tls)
+        await self.ready
+
+    def publish(self, topic: str, number: int) -> None:
+        packet = mqtt5.PublishPacket(topic, b"%d" % number, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=number + 1)
+        self.transport.write(packet.write())
+
+
+def test_a_burst_from_many_to_four_loses_nothing_and_keeps_order(
+    broker: EmbeddedBroker, authority: Authority, identities: list[Identity]
+) -> None:
+    publishers, messages = 50, 40
+
+    async def burst() -> tuple[list[Raw], list[Raw]]:
+        tls = context(authority, identities[0])
+        readers = [Raw(f"reader{i}", reads=publishers * messages) for i in range(4)]
+        writers = [Raw(f"writer{i}", writes=messages) for i in range(publishers)]
+        for one in (*readers, *writers):
+            await one.join(broker, tls)
+        for number in range(messages):
+            for index, writer in enumerate(writers):
+                writer.publish(f"burst/{index}", number)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(one.done for one in (*readers, *writers)))
+        for one in (*readers, *writers):
+            one.transport.close()
+        await asyncio.gather(*(one.closed for one in (*readers, *writers)))
+        return readers, writers
+
+    readers, writers = asyncio.run(burst())
+    in_order = {f"burst/{index}": list(range(messages)) for index in range(publishers)}
+    assert [reader.received for reader in readers] == [in_order] * 4
+    success = mqtt5.PubAckReasonCode.SUCCESS
+    assert [writer.acknowledged for writer in writers] == [[success] * messages] * publishers
