@@ -14,6 +14,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -83,6 +84,7 @@ class EmbeddedBroker:
         self._settings = {"host": host, "port": port, "max_connections": max_connections}
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._asking = threading.Lock()
         self.host = host
         self.port = port
 
@@ -149,14 +151,15 @@ class EmbeddedBroker:
         Raises:
             BrokerError: the broker is not running or does not answer.
         """
-        if self._process is None or self._process.stdin is None:
-            raise BrokerError("embedded broker is not running")
-        try:
-            self._process.stdin.write(b"report\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise BrokerError(f"embedded broker is gone: {self.log_tail()}") from error
-        return self._read_answer(ANSWER_DEADLINE_S)
+        with self._asking:
+            if self._process is None or self._process.stdin is None:
+                raise BrokerError("embedded broker is not running")
+            try:
+                self._process.stdin.write(b"report\n")
+                self._process.stdin.flush()
+            except OSError as error:
+                raise BrokerError(f"embedded broker is gone: {self.log_tail()}") from error
+            return self._read_answer(ANSWER_DEADLINE_S)
 
     async def connections(self) -> list[dict[str, Any]]:
         """List the clients, so that the broker's view of a run can be checked here as with RabbitMQ."""

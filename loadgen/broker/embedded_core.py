@@ -53,6 +53,8 @@ class Core:
         self.connected = 0
         self.received = 0
         self.unroutable = 0
+        self.dropped = 0
+        """QoS 0 messages that sessions which have ended did not take."""
 
     def connect(self, link: Link, packet: mqtt5.ConnectPacket) -> Session | None:
         """Answer a CONNECT; None when it was refused, and then the connection is closing."""
@@ -223,6 +225,8 @@ class Core:
             self._end(session)
 
     def _end(self, session: Session) -> None:
+        self.dropped += session.dropped
+        session.dropped = 0
         for pattern in session.subscriptions:
             self._topics.unsubscribe(pattern, session)
         session.subscriptions.clear()

@@ -221,7 +221,7 @@ class Server:
         return {
             "received": self.core.received,
             "unroutable": self.core.unroutable,
-            "dropped_qos0": sum(session.dropped for session in sessions),
+            "dropped_qos0": self.core.dropped + sum(session.dropped for session in sessions),
             "sessions": len(self.core.sessions),
             "connections": [c.facts for c in self.connections if "protocol" in c.facts],
         }

@@ -287,6 +287,8 @@ def test_a_reader_that_does_not_read_loses_qos_0_and_the_count_says_so(bench: Be
     bench.publish(reader, "t", b"kept", Q1)
     assert payloads(reader) == [b"kept"]
     assert session.dropped == 1
+    bench.core.lost(session, reader)
+    assert bench.core.dropped == 1
 
 
 def test_a_full_queue_refuses_the_publisher(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
