@@ -51,7 +51,7 @@ def _generator(result: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"The generator could not keep up ({'; '.join(reasons)}), so these latencies are partly its own. "
             "Use more workers (`--workers`) on more cores, free the machine for it, or lower the rate; "
-            "`loadgen doctor` shows the limits of this machine."
+            "`loadgen plan SCENARIO` shows what this machine can carry."
         )
         if (generator.get("dropped") or 0) > 0:
             lines.append(
