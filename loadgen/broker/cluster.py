@@ -85,7 +85,8 @@ class LocalCluster(ClusterFolder):
             install: The RabbitMQ to run; None finds one.
             mqtt_port: Port of MQTT over TLS on each node's address.
             management_port: Port of the management API on each node's address.
-            scheduler_threads: Erlang scheduler threads of each node; None is two, or one on one core.
+            scheduler_threads: Erlang scheduler threads of each node; None is the node's share of
+                the cores, and at least two where there are two.
             deadline_s: Seconds until every node must serve.
 
         Returns:
@@ -105,7 +106,7 @@ class LocalCluster(ClusterFolder):
                 for number in range(1, nodes + 1)
             ],
             epmd_port=0,
-            scheduler_threads=scheduler_threads or min(2, os.cpu_count() or 1),
+            scheduler_threads=scheduler_threads or _fair_threads(nodes),
             certs=certs.resolve(),
         )
         with self.alone():
@@ -256,6 +257,12 @@ class LocalCluster(ClusterFolder):
             known.certs, known.scheduler_threads = asked.certs, asked.scheduler_threads
             bringup.take_internal_ports(known)
         return known
+
+
+def _fair_threads(nodes: int) -> int:
+    """Choose scheduler threads; below two a node starts slowly, and one long task delays every client."""
+    cores = os.cpu_count() or 1
+    return max(min(2, cores), cores // nodes)
 
 
 def _status(state: ClusterState, node: NodeState) -> NodeStatus:
