@@ -279,7 +279,7 @@ class Coordinator:
             )
         self._stages[-1]["clients_ready"] = sum(each.ready for each in self._log.progress.values())
         self._stages[-1]["clients_failed"] = sum(each.failed for each in self._log.progress.values())
-        if self.target.management is not None and not self._over:
+        if self.target.view is not None and not self._over:
             self._start_view()
         return monotonic_ns()
 
@@ -321,7 +321,7 @@ class Coordinator:
         if self._view_task is not None:
             # A later connect stage: the last look, with all clients, is the one that counts.
             self._view_task.cancel()
-        assert self.target.management is not None
+        assert self.target.view is not None
         ready = sum(each.ready for each in self._log.progress.values())
         expected = [
             ExpectedConnection(
@@ -335,7 +335,7 @@ class Coordinator:
         ]
         self._note(f"checking the broker's view of {ready} clients")
         self._view_task = asyncio.create_task(
-            check_view(self.target.management, expected, deadline_s=_VIEW_LIMIT)
+            check_view(self.target.view, expected, deadline_s=_VIEW_LIMIT)
         )
 
     def _connected_groups(self) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import loadgen
 from loadgen.errors import ExitCode
+from loadgen.machine import available_cores
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.summary import summarise
 from loadgen.metrics.threshold import RUN, ThresholdResult, evaluate
@@ -137,6 +138,7 @@ def _groups(findings: Findings, totals: Snapshot) -> dict[str, Any]:
 
 def _generator(findings: Findings, totals: Snapshot) -> dict[str, Any]:
     cpu = sum(final.cpu_seconds for final in findings.finals)
+    limits = findings.plan.scenario.generator
     return {
         "cpu": cpu,
         "cpu_percent": 100 * cpu / findings.duration if findings.duration else 0.0,
@@ -149,6 +151,11 @@ def _generator(findings: Findings, totals: Snapshot) -> dict[str, Any]:
         "workers": findings.workers,
         "workers_lost": len(findings.lost_workers),
         "longest_silence": findings.lagging,
+        "limits": {
+            "send_lag": limits.send_lag / 1e9,
+            "loop_lag": limits.loop_lag / 1e9,
+            "max_dropped": limits.max_dropped,
+        },
     }
 
 
@@ -160,6 +167,7 @@ def _environment(findings: Findings) -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "platform": platform.platform(),
         "openssl": ssl.OPENSSL_VERSION,
+        "cores": available_cores(),
         "tls": f"{tls[0]} {tls[1]}" if tls else None,
         "insecure": findings.plan.scenario.target.tls.insecure,
     }
@@ -211,7 +219,7 @@ def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[Thr
 def _of_generator(result: ThresholdResult) -> ThresholdResult:
     """A generator that was too slow makes the run prove nothing; `_checks` says so in words."""
     if result.metric in ("send_lag", "loop_lag") and result.verdict is Verdict.FAIL:
-        return replace(result, verdict=Verdict.INVALID, reason="")
+        return replace(result, verdict=Verdict.INVALID, reason="the generator was the bottleneck")
     return result
 
 

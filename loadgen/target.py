@@ -16,6 +16,8 @@ from loadgen.scenario.model import Scenario, TlsSettings, Uri
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from loadgen.broker.view import ConnectionSource
+
 
 @dataclass(slots=True)
 class OpenTarget:
@@ -25,7 +27,10 @@ class OpenTarget:
     """The scenario with the target's real addresses and CA filled in."""
     kind: str
     version: str | None = None
+    view: ConnectionSource | None = None
+    """Whom to ask for the broker's view of its clients."""
     management: Management | None = None
+    """The management API, when the scenario names one."""
     nodes: tuple[str, ...] = ()
 
 
@@ -50,7 +55,14 @@ async def open_target(scenario: Scenario) -> AsyncIterator[OpenTarget]:
     async with Management(settings.uris, settings.username, settings.password.reveal(), ca) as management:
         overview = await management.overview()
         version = overview.get("rabbitmq_version") or overview.get("product_version")
-        yield OpenTarget(scenario, scenario.target.kind, str(version) if version else None, management, nodes)
+        yield OpenTarget(
+            scenario,
+            scenario.target.kind,
+            str(version) if version else None,
+            view=management,
+            management=management,
+            nodes=nodes,
+        )
 
 
 @contextlib.contextmanager
@@ -72,7 +84,7 @@ def _embedded(scenario: Scenario) -> Iterator[OpenTarget]:
             }
         )
         resolved = scenario.model_copy(update={"target": target})
-        yield OpenTarget(resolved, "embedded", broker.version, None, (broker.uri,))
+        yield OpenTarget(resolved, "embedded", broker.version, view=broker, nodes=(broker.uri,))
 
 
 __all__ = ["ManagementError", "OpenTarget", "open_target"]
