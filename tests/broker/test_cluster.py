@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -10,25 +9,20 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
 from loadgen.broker.cluster import LocalCluster
 from loadgen.broker.process import processes_of, wait_until
 from loadgen.errors import BrokerError
 from loadgen.identity.authority import Authority, ClientRequest
+from tests.broker.witness import Witness, add_user, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from paho.mqtt.reasoncodes import ReasonCode
 
     from loadgen.broker.install import RabbitInstall
     from loadgen.identity.identity import Identity
@@ -38,63 +32,14 @@ pytestmark = pytest.mark.rabbitmq
 
 
 def management(cluster: LocalCluster, path: str, body: object = None, node: int = 0) -> Any:  # noqa: ANN401 - JSON
-    token = base64.b64encode(f"{cluster.username}:{cluster.password_file.read_text()}".encode()).decode()
-    request = urllib.request.Request(
-        cluster.management_uris[node] + path,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return json.loads(response.read() or b"null")
+    return call(cluster.management_uris[node], cluster.password_file.read_text(), path, body)
 
 
 def identity(cluster: LocalCluster, name: str, *, user: bool = True) -> Identity:
     (issued,) = Authority.ensure(cluster.certs).issue_clients([ClientRequest(name)])
     if user:
-        everything = {"configure": ".*", "write": ".*", "read": ".*", "vhost": "/", "user": name}
-        users = [{"name": name, "tags": ""}]
-        management(cluster, "/api/definitions", {"users": users, "permissions": [everything]})
+        add_user(cluster.management_uris[0], cluster.password_file.read_text(), name)
     return issued
-
-
-class Client:
-    """A paho client of its own certificate, as an independent witness."""
-
-    def __init__(self, cluster: LocalCluster, uri: str, who: Identity) -> None:
-        self.reason: int | None = None
-        self.answered, self.subscribed = threading.Event(), threading.Event()
-        self.messages: list[bytes] = []
-        self.received = threading.Event()
-        self.paho = paho.Client(CallbackAPIVersion.VERSION2, client_id=who.cn, protocol=paho.MQTTv5)
-        context = ssl.create_default_context(cafile=str(cluster.ca))
-        context.load_cert_chain(who.certificate, who.key)
-        self.paho.tls_set_context(context)
-        self.paho.on_connect = self._connected
-        self.paho.on_subscribe = lambda *_: self.subscribed.set()
-        self.paho.on_message = self._message
-        place = urlsplit(uri)
-        assert place.hostname
-        assert place.port
-        self.paho.connect(place.hostname, place.port)
-        self.paho.loop_start()
-
-    def _connected(
-        self, _client: object, _data: object, _flags: object, reason: ReasonCode, _properties: object
-    ) -> None:
-        self.reason = reason.value
-        self.answered.set()
-
-    def _message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        self.messages.append(message.payload)
-        self.received.set()
-
-    def __enter__(self) -> Self:
-        assert self.answered.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.paho.disconnect()
-        self.paho.loop_stop()
 
 
 def all_serve(cluster: LocalCluster) -> bool:
@@ -119,7 +64,10 @@ def test_a_message_crosses_nodes_and_the_user_is_the_common_name(
 ) -> None:
     cluster = rabbitmq_factory(release)
     one, two = identity(cluster, "crossing-one"), identity(cluster, "crossing-two")
-    with Client(cluster, cluster.uris[0], one) as sender, Client(cluster, cluster.uris[2], two) as receiver:
+    with (
+        Witness(cluster.uris[0], cluster.ca, one) as sender,
+        Witness(cluster.uris[2], cluster.ca, two) as receiver,
+    ):
         assert (sender.reason, receiver.reason) == (0, 0)
         receiver.paho.subscribe("crossing/+", qos=1)
         assert receiver.subscribed.wait(10)
@@ -141,7 +89,7 @@ def test_a_message_crosses_nodes_and_the_user_is_the_common_name(
 
 def test_a_client_without_a_user_is_refused(rabbitmq_cluster: LocalCluster) -> None:
     stranger = identity(rabbitmq_cluster, "nobody-i-know", user=False)
-    with Client(rabbitmq_cluster, rabbitmq_cluster.uris[1], stranger) as client:
+    with Witness(rabbitmq_cluster.uris[1], rabbitmq_cluster.ca, stranger) as client:
         assert client.reason == 0x86  # bad user name or password
 
 
