@@ -46,7 +46,7 @@ def make_root(suite: str, root: Path, *, mirror: str | None, report: Report) -> 
         # A suite younger than this machine's debootstrap is made as the newest one it knows.
         command.append(_UNSTABLE_SCRIPT)
     # A namespace of its own: what debootstrap mounts is gone with it, also when it is interrupted.
-    namespace = ["unshare", "--mount", "--propagation", "private", "--"] if _may_unshare() else []
+    namespace = ["unshare", "--mount", "--propagation", "private", "--"] if may_unshare() else []
     try:
         _run([*namespace, *command], report, "debootstrap")
         (partial / "etc" / "hosts").write_text(_HOSTS)
@@ -105,7 +105,8 @@ def _apt_proxy() -> dict[str, str]:
     return {"http_proxy": value.strip("'")} if value.strip("'") else {}
 
 
-def _may_unshare() -> bool:
+def may_unshare() -> bool:
+    """Tell whether this process may have a mount namespace of its own."""
     tried = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)  # noqa: S607
     return tried.returncode == 0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from loadgen.broker.debian import make_root
+from loadgen.broker.debian import make_root, may_unshare
 from loadgen.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -179,4 +179,6 @@ def why_root_cannot_run() -> str | None:
     missing = [name for name in ("unshare", "chroot") if shutil.which(name) is None]
     if missing:
         return f"{' and '.join(missing)} not found"
+    if not may_unshare():
+        return "this machine or container may not mount (CAP_SYS_ADMIN), which nodes from a root folder need"
     return None

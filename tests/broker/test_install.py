@@ -151,3 +151,9 @@ def test_making_a_root_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BrokerError, match="needs root"):
         install.install("4.0", tmp_path / "root")
+
+
+def test_a_container_that_may_not_mount_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(install, "may_unshare", lambda: False)
+    assert "CAP_SYS_ADMIN" in str(install.why_root_cannot_run())
