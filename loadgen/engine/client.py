@@ -272,8 +272,10 @@ class Client:
         place = log.receive(publisher, sequence)
         if place == DUPLICATE:
             rec.duplicates += 1
-        elif place == REORDERED:
-            rec.reordered += 1
+        else:
+            self._counts.unique += 1
+            if place == REORDERED:
+                rec.reordered += 1
         if self._context.records(intended):
             rec.delivery_latency.append(now - intended)
 
@@ -492,6 +494,7 @@ class Client:
         log.sent = sequence + 1
         rec = self._rec
         rec.published += 1
+        self._counts.expected += stream.fanout
         if stream.qos:
             self._counts.inflight += 1
         return sent
@@ -574,8 +577,8 @@ class Client:
             self._opening = None
         self._disarm()
         connection, self._connection = self._connection, None
-        if self.log is not None and phase is not Phase.READY and self._subscribed_once:
-            # Away at the end: whatever it missed was not promised to arrive before the end.
+        if self.log is not None and phase is not Phase.READY:
+            # Away at the end, or never subscribed: whatever it missed was not promised to arrive before the end.
             self.log.session_lost(promised=False)
         self._set_phase(Phase.CLOSED)
         if connection is None:

@@ -24,9 +24,9 @@ _MOST_EVENTS = 5_000  # an interval; what is beyond is counted, so that a storm 
 
 
 class Counts:
-    """What is under way now, over all clients of the shard."""
+    """What is under way and what arrived, over all clients of the shard: what tells when a drain is done."""
 
-    __slots__ = ("backlog", "inflight")
+    __slots__ = ("backlog", "expected", "inflight", "unique")
 
     def __init__(self) -> None:
         """Start with nothing under way."""
@@ -34,6 +34,10 @@ class Counts:
         """QoS 1 publishes sent and not acknowledged."""
         self.backlog = 0
         """Publishes held back by clients whose connection does not take them."""
+        self.expected = 0
+        """Deliveries that the messages sent so far should give."""
+        self.unique = 0
+        """Deliveries so far, duplicates not counted."""
 
 
 class FleetContext:

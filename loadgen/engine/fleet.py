@@ -177,20 +177,15 @@ class Fleet:
                 ready += count
             elif phase is Phase.FAILED:
                 failed += count
-        expected = unique = 0
-        for client in self.clients:
-            for stream in client.streams:
-                expected += stream.log.sent * stream.fanout
-            if client.log is not None:
-                unique += client.log.unique
+        counts = self.context.counts
         return {
             "ready": ready,
             "failed": failed,
             "pending": len(self._connecting),
-            "inflight": self.context.counts.inflight,
-            "backlog": self.context.counts.backlog,
-            "expected": expected,
-            "unique": unique,
+            "inflight": counts.inflight,
+            "backlog": counts.backlog,
+            "expected": counts.expected,
+            "unique": counts.unique,
         }
 
     def _arm_interval(self) -> None:
