@@ -263,11 +263,11 @@ class Client:
         log = self.log
         rec.received += 1
         if log is None or len(payload) < HEADER_SIZE or not payload.startswith(MAGIC):
-            rec.foreign += 1
+            self._on_foreign()
             return
         _, _, run_id, publisher, sequence, intended = HEADER.unpack_from(payload)
         if run_id != self._context.run_id:
-            rec.foreign += 1
+            self._on_foreign()
             return
         place = log.receive(publisher, sequence)
         if place == DUPLICATE:
@@ -278,6 +278,12 @@ class Client:
                 rec.reordered += 1
         if self._context.records(intended):
             rec.delivery_latency.append(now - intended)
+
+    def _on_foreign(self) -> None:
+        self._rec.foreign += 1
+        if self.log is not None:
+            # The ledger calls these unexpected.
+            self.log.foreign += 1
 
     def _on_acknowledged(self, event: Acknowledged, now: int) -> None:
         token: Token = event.token  # type: ignore[assignment]
