@@ -98,7 +98,7 @@ class LocalCluster(ClusterFolder):
         """
         install = install or find_rabbitmq()
         if install.root and (reason := why_root_cannot_run()):
-            raise BrokerError(reason, "run as root, or put a RabbitMQ 4.x on PATH")
+            raise BrokerError(reason, "give the command that, or put a RabbitMQ 4.x on PATH")
         asked = ClusterState(
             install=install,
             nodes=[
