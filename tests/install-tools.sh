@@ -15,6 +15,8 @@ need mosquitto_sub mosquitto-clients
 need debootstrap debootstrap
 need openssl openssl
 need chromium chromium
+need dockerd docker.io
+need docker-compose docker-compose
 if [ -n "$missing" ]; then
     echo "install-tools: installing$missing"
     export DEBIAN_FRONTEND=noninteractive
