@@ -25,7 +25,7 @@ from loadgen.backend.messages import (
 from loadgen.backend.pool import WorkerPool
 from loadgen.broker.view import ExpectedConnection, ViewResult, check_view
 from loadgen.engine.health import process_usage
-from loadgen.errors import LoadgenError, WorkerError
+from loadgen.errors import ExitCode, LoadgenError, WorkerError
 from loadgen.identity.identity import user_name
 from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
 from loadgen.result import Findings, build_result
@@ -49,6 +49,12 @@ _FINAL_LIMIT = 60.0
 _SETTLE_AFTER_INTERRUPT = 2.0
 _SETTLE_AFTER_HOLD = 10.0
 _VIEW_LIMIT = 30.0
+_LONGEST_SILENCE = 10.0
+"""A worker that says nothing for so long (s), and it speaks 5 times in a second, is given up."""
+_OVERSLEPT = 3.0
+"""The coordinator looks once a second or more often; after a longer gap (s) it was stopped itself."""
+_LONGEST_FINAL_SILENCE = 30.0
+"""The same while workers disconnect and hand over their part of the ledger, which takes them a while."""
 
 
 @dataclass(slots=True)
@@ -79,7 +85,9 @@ class _Log:
     lost: list[str] = field(default_factory=list)
     progress: dict[int, Progress] = field(default_factory=dict)
     heard: dict[int, float] = field(default_factory=dict)
+    failures: list[Failed] = field(default_factory=list)
     silence: float = 0.0
+    checked: float = field(default_factory=monotonic)
     ready: int = 0
 
 
@@ -113,6 +121,7 @@ class Coordinator:
         self._stages: list[dict[str, Any]] = []
         self._view_task: asyncio.Task[ViewResult] | None = None
         self._settled = False
+        self._silence_limit = _LONGEST_SILENCE
         self.warnings: list[str] = []
 
     # -- the whole -------------------------------------------------------------------------------
@@ -123,19 +132,27 @@ class Coordinator:
         Raises:
             LoadgenError: the workers could not be set up; after that, trouble is part of the result.
         """
+        # From here on until the result is on disk, Ctrl-C means: stop, and keep what there is.
+        with self._signals():
+            return await self._run()
+
+    async def _run(self) -> dict[str, Any]:
         cpu_before = process_usage()[0]
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        view, view_error = None, ""
         await self.pool.start()
         pump = asyncio.create_task(self._pump())
         try:
             await self._set_up()
             self.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
-            with self._signals():
-                await self._run_stages()
-                view, view_error = await self._view()
-                await self._finish()
+            await self._run_stages()
+            view, view_error = await self._view()
+            await self._finish()
         finally:
+            if self._impatient:
+                for worker in range(self.workers):
+                    self.pool.kill(worker)
             await self.pool.close()
             pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -174,14 +191,17 @@ class Coordinator:
             )
         try:
             async with asyncio.timeout(_SETUP_LIMIT):
-                while self._log.ready < self.workers and not self._log.lost:
+                while self._log.ready < self.workers and not self._over:
                     await self._wait_for_news()
         except TimeoutError:
             raise WorkerError(
                 "the workers were not ready in time", "use fewer clients or more workers"
             ) from None
-        if self._log.lost:
-            raise WorkerError(self._log.lost[0])
+        if self._log.failures:
+            first = self._log.failures[0]
+            error = WorkerError(first.what, first.mend)
+            error.exit_code = ExitCode(first.exit_code)
+            raise error
 
     @contextlib.contextmanager
     def _signals(self) -> Any:  # noqa: ANN401 - a generator for contextmanager
@@ -194,6 +214,7 @@ class Coordinator:
             self._changed.set()
 
         signals = (signal.SIGINT, signal.SIGTERM)
+        before = {each: signal.getsignal(each) for each in signals}
         for each in signals:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(each, interrupt)
@@ -203,6 +224,7 @@ class Coordinator:
             for each in signals:
                 with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                     loop.remove_signal_handler(each)
+                    signal.signal(each, before[each])
 
     def interrupt(self) -> None:
         """Stop as Ctrl-C does."""
@@ -299,7 +321,7 @@ class Coordinator:
         )
 
     async def _wait(self, until: int, done: Callable[[], bool]) -> bool:
-        """Wait for `done()`, the time `until` (monotonic ns), an interrupt or a lost worker; True for `done()`."""
+        """Wait for `done()`, `until` (monotonic ns), an interrupt or a lost worker; True for `done()`."""
         while not self._over:
             if done():
                 return True
@@ -334,9 +356,7 @@ class Coordinator:
             if client.group in self._connected_groups()
         ]
         self._note(f"checking the broker's view of {ready} clients")
-        self._view_task = asyncio.create_task(
-            check_view(self.target.view, expected, deadline_s=_VIEW_LIMIT)
-        )
+        self._view_task = asyncio.create_task(check_view(self.target.view, expected, deadline_s=_VIEW_LIMIT))
 
     def _connected_groups(self) -> set[str]:
         groups: set[str] = set()
@@ -350,7 +370,9 @@ class Coordinator:
         task = self._view_task
         if task is None:
             return None, ""
-        if self._over:
+        while not task.done() and not self._over:
+            await self._wait_for_news(0.2)
+        if not task.done():
             task.cancel()
         try:
             return await task, ""
@@ -368,16 +390,21 @@ class Coordinator:
             await self._settle()
         self._note("disconnecting")
         self.pool.broadcast(Finish())
+        self._silence_limit = _LONGEST_FINAL_SILENCE
         deadline = monotonic() + _FINAL_LIMIT
         while len(self._log.finals) + len(self._log.lost) < self.workers and monotonic() < deadline:
             if self._impatient:
                 break
             await self._wait_for_news()
         if len(self._log.finals) + len(self._log.lost) < self.workers:
-            self._log.lost.append("a worker did not finish")
+            self._log.lost.append(
+                "the run was interrupted twice: what the workers knew of each message was not waited for"
+                if self._impatient
+                else "a worker did not finish"
+            )
 
     async def _settle(self) -> None:
-        """Give what is on its way a moment when no drain stage does, so that the result is not all loose ends."""
+        """Give what is on its way a moment when no drain stage does, so that not all ends are loose."""
         interrupted = self._interrupted.is_set()
         at = monotonic_ns()
         self.pool.broadcast(StartStage(_SETTLE, "drain", at))
@@ -436,6 +463,7 @@ class Coordinator:
             self._log.heard.pop(message.worker, None)
         elif isinstance(message, Failed):
             self._log.lost.append(message.what)
+            self._log.failures.append(message)
             self._log.heard.pop(message.worker, None)
             self.tally.workers.discard(message.worker)
             self.writer.event({"ns": monotonic_ns(), "event": "worker_lost", "what": message.what})
@@ -465,8 +493,17 @@ class Coordinator:
 
     def _check_silence(self) -> None:
         now = monotonic()
-        for before in self._log.heard.values():
+        slept = now - self._log.checked > _OVERSLEPT
+        self._log.checked = now
+        for worker, before in tuple(self._log.heard.items()):
             self._log.silence = max(self._log.silence, now - before)
+            if slept:
+                # It is us who did not listen: what it said meanwhile waits in the pipe.
+                self._log.heard[worker] = now
+            elif now - before > self._silence_limit and self.pool.pids():
+                self.pool.kill(worker)
+                what = f"worker {worker} said nothing for {now - before:.0f}s and was given up"
+                self._take(Failed(worker, what))
 
     def _note(self, text: str) -> None:
         if self._observer.on_note is not None:
@@ -474,4 +511,4 @@ class Coordinator:
 
 
 _SETTLE = "settle"
-"""Name of the short drain that follows a hold stage when the scenario has no drain stage, or was interrupted."""
+"""Name of the short drain after a hold stage when the scenario has no drain stage, or was interrupted."""

@@ -70,9 +70,14 @@ class ConfigError(LoadgenError):
 
 
 class TargetError(LoadgenError):
-    """The target cannot be reached or does not take the first client."""
+    """The target cannot be reached or does not take the first client; one problem for each cause."""
 
     exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, problems: list[Problem] | str, mend: str = "") -> None:
+        """Take all problems at once, or one as a plain sentence."""
+        self.problems = [Problem("", problems, mend)] if isinstance(problems, str) else problems
+        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class BrokerError(LoadgenError):

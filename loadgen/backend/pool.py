@@ -61,6 +61,13 @@ class WorkerPool:
         """Process ids of the worker processes; empty when inline."""
         return [process.pid for process in self._processes]
 
+    def kill(self, number: int) -> None:
+        """End a worker process at once; no `Failed` follows. An inline worker is left alone."""
+        if not self._inline:
+            self.dead.add(number)
+            with contextlib.suppress(ProcessLookupError):
+                self._processes[number].kill()
+
     def send(self, number: int, message: Message) -> None:
         """Tell one worker."""
         if self._inline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -16,7 +17,7 @@ from loadgen.cli.provision import provision
 from loadgen.cli.report import report
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
-from loadgen.errors import ConfigError, ExitCode, LoadgenError
+from loadgen.errors import ConfigError, ExitCode, LoadgenError, TargetError
 
 app = typer.Typer(
     name="loadgen",
@@ -46,7 +47,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback protocol
 @app.callback()
 def _options(
     *,
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -55,6 +56,8 @@ def _options(
 
 def main() -> None:
     """Run a command and end the process with its exit code; no traceback reaches a user."""
+    # SIGTERM ends every command as Ctrl-C does: what was started is stopped, what was measured is kept.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     sys.exit(call(sys.argv[1:]))
 
 
@@ -62,32 +65,48 @@ def call(arguments: list[str]) -> int:
     """Run a command line and give its exit code."""
     try:
         outcome = app(arguments, standalone_mode=False)
-    except LoadgenError as error:
-        show_error(error)
-        return int(error.exit_code)
-    except typer.Abort:
-        return int(ExitCode.INTERRUPTED)
-    except typer.TyperException as error:
-        _say(f"error: {error.format_message()} (see loadgen --help)")
-        return int(ExitCode.BAD_CONFIG)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has gone; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.PASS)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours, told in one line
-        if os.environ.get("LOADGEN_DEBUG"):
-            traceback.print_exc()
-        _say(f"internal error: {type(error).__name__}: {error} (a bug; LOADGEN_DEBUG=1 shows where)")
-        return int(ExitCode.INTERNAL)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence
+        return _tell(error)
+    if outcome == _TYPERS_INTERRUPTED:
+        return _tell(KeyboardInterrupt())
     return outcome if isinstance(outcome, int) else int(ExitCode.PASS)
+
+
+_TYPERS_INTERRUPTED = 130
+"""What typer makes of KeyboardInterrupt; no command of ours ends with it."""
+
+
+def _tell(error: BaseException) -> int:
+    """Say in words what ended a command, and give the exit code for it."""
+    code = ExitCode.INTERNAL
+    if isinstance(error, LoadgenError):
+        code = error.exit_code
+        show_error(error)
+    elif isinstance(error, typer.TyperException):
+        code = ExitCode.BAD_CONFIG
+        _say(f"error: {error.format_message()} (see loadgen --help)")
+    elif isinstance(error, KeyboardInterrupt | typer.Abort):
+        code = ExitCode.INTERRUPTED
+        _say("interrupted")
+    elif isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone; keep the interpreter from complaining at exit.
+        code = ExitCode.PASS
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    elif isinstance(error, OSError) and error.filename:
+        # A file that is not ours to read or write, or a full disk.
+        code = ExitCode.BAD_CONFIG
+        _say(f"error: {error.filename}: {error.strerror}")
+    else:
+        # A bug of ours, told in one line.
+        if os.environ.get("LOADGEN_DEBUG"):
+            traceback.print_exception(error)
+        _say(f"internal error: {type(error).__name__}: {error} (a bug; LOADGEN_DEBUG=1 shows where)")
+    return int(code)
 
 
 def show_error(error: LoadgenError) -> None:
     """Print an error, a line for each problem."""
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | TargetError):
         for problem in error.problems:
             _say(f"{'warning' if problem.warning else 'error'}: {problem}")
         return
