@@ -52,7 +52,7 @@ def _partial(run: Run) -> dict[str, Any]:
             "file": None,
             "seed": run.plan.get("seed", 0),
         },
-        "started_at": "",
+        "started_at": run.plan.get("started_at") or "1970-01-01T00:00:00+00:00",
         "duration": (end - start) / 1e9,
         "interrupted": True,
         "totals": {
@@ -79,6 +79,8 @@ def _partial(run: Run) -> dict[str, Any]:
         | {"connect_errors": totals.codes("connect_errors")},
         "faults": [],
         "generator": {
+            "cpu": None,
+            "rss_peak": max((each.gauge("rss") for each in timeline), default=0),
             "loop_lag": summarise(totals.select("loop_lag")),
             "send_lag": summarise(totals.select("send_lag")),
             "dropped": totals.count("dropped"),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_users
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.errors import ConfigError, Problem, TargetError
-from loadgen.identity.check import check_identities
+from loadgen.histogram_log import write_histogram_log
+from loadgen.identity.check import check_authorities, check_identities
 from loadgen.identity.identity import user_name
 from loadgen.identity.prepare import prepare_set
-from loadgen.machine import available_cores, raise_descriptor_limit, this_machine
+from loadgen.machine import raise_descriptor_limit, this_machine
 from loadgen.metrics.catalog import THRESHOLD_METRICS
+from loadgen.places import Places
 from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
 from loadgen.plan.plan import Plan, make_plan
 from loadgen.plan.settings import group_settings, target_settings
 from loadgen.preflight import check_target
 from loadgen.scenario.load import load_scenario
-from loadgen.store import RunWriter
+from loadgen.store import RunWriter, open_run
 from loadgen.target import open_target
 
 if TYPE_CHECKING:
@@ -43,6 +46,15 @@ class RunOptions:
     workers: int | None = None
     """Worker processes; one runs inline. None: one a core, fewer for small fleets."""
     runs: Path = Path("runs")
+
+    @property
+    def target_file(self) -> Path | None:
+        """The file whose content replaces the target."""
+        return Path(self.target) if self.target and self.target != EMBEDDED else None
+
+    def places(self) -> Places:
+        """Where settings stand in these files."""
+        return Places(self.scenario, self.overrides, self.target_file)
 
 
 @dataclass(slots=True)
@@ -76,12 +88,11 @@ def read_scenario(options: RunOptions) -> Scenario:
     Raises:
         ConfigError: every problem of the file.
     """
-    embedded = options.target == EMBEDDED
     return load_scenario(
         options.scenario,
         overrides=options.overrides,
-        target=Path(options.target) if options.target and not embedded else None,
-        embedded=embedded,
+        target=options.target_file,
+        embedded=options.target == EMBEDDED,
         metrics=THRESHOLD_METRICS,
     )
 
@@ -94,20 +105,13 @@ def prepare(
     Raises:
         ConfigError: every problem found.
     """
+    problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
+    if any(not problem.warning for problem in problems):
+        raise ConfigError(problems)
     identities = {
         name: prepare_set(name, spec, needed=_needed(scenario, name), progress=progress)
         for name, spec in scenario.identities.items()
     }
-    ca = scenario.target.tls.ca
-    problems = list(scenario.warnings)
-    if ca is not None and not Path(ca).is_file():
-        problems.append(
-            Problem(
-                "target.tls.ca",
-                f"{ca} does not exist",
-                "name the CA that signed the brokers' certificates; `loadgen cluster up` makes one",
-            )
-        )
     problems += check_identities([each for group in identities.values() for each in group])
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
@@ -119,6 +123,30 @@ def prepare(
     if lacking:
         raise ConfigError(lacking)
     return Prepared(plan, needs, identities, problems)
+
+
+def check_target_files(scenario: Scenario, places: Places) -> list[Problem]:
+    """Look at the files and the password that the target section names; nothing is sent anywhere."""
+    target = scenario.target
+    problems = []
+    if target.tls.ca is not None:
+        place = places.of("target", "tls", "ca")
+        problems += [_placed(place, each) for each in check_authorities(Path(target.tls.ca))]
+    if target.management is not None:
+        if target.management.ca is not None:
+            place = places.of("target", "management", "ca")
+            problems += [_placed(place, each) for each in check_authorities(Path(target.management.ca))]
+        try:
+            target.management.password.reveal()
+        except ConfigError as error:
+            place = places.of("target", "management", "password")
+            problems += [replace(problem, where=place) for problem in error.problems]
+    return problems
+
+
+def _placed(place: str, problem: Problem) -> Problem:
+    """The problem of a file, told where the scenario names that file."""
+    return replace(problem, where=place, what=f"{problem.where}: {problem.what}")
 
 
 def default_workers(clients: int, cores: int) -> int:
@@ -151,8 +179,11 @@ async def run_scenario(
         if target.scenario is not scenario:
             # The embedded broker's address is known only now.
             plan = make_plan(target.scenario, prepared.identities)
-        await _check_users(plan, target)
-        await check_target(target_settings(target.scenario), plan.clients, group_settings(target.scenario))
+        places = options.places()
+        warnings = [str(problem) for problem in prepared.warnings] + await _check_users(plan, target, places)
+        await check_target(
+            target_settings(target.scenario), plan.clients, group_settings(target.scenario), places
+        )
         writer = RunWriter(
             options.runs, scenario.name, scenario.to_yaml(), summary(prepared.plan, prepared.needs)
         )
@@ -165,23 +196,33 @@ async def run_scenario(
             inline=workers == 1,
             observer=observer(plan) if observer else None,
         )
-        coordinator.warnings += [str(problem) for problem in prepared.warnings]
+        coordinator.warnings += warnings
         if scenario.target.tls.insecure:
             coordinator.warnings.append("the brokers' certificates were not verified (insecure: true)")
         result = await coordinator.run()
+    write_histogram_log(open_run(writer.path))
     return Outcome(writer.path, result)
 
 
-async def _check_users(plan: Plan, target: OpenTarget) -> None:
-    """Ask the broker for the users before it refuses each of them after 3 seconds."""
+async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[str]:
+    """Ask the broker for the users before it refuses each of them after 3 seconds; gives warnings.
+
+    Raises:
+        TargetError: some are missing.
+        ManagementError: the API does not answer.
+    """
     if target.management is None:
-        return
-    login_from = target.scenario.target.login_from
-    names = sorted({user_name(client.identity, login_from) for client in plan.clients})
-    missing = await missing_users(target.management, names)
+        return []
+    names = sorted({user_name(each.identity, target.scenario.target.login_from) for each in plan.clients})
+    try:
+        missing = await missing_users(target.management, names)
+    except ManagementError as error:
+        if error.status not in (401, 403):
+            raise
+        # The API took this login before: the tag monitoring lets it look at connections, not at users.
+        return ["the users were not looked up: that takes a management user with the tag administrator"]
     if missing:
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
-        raise TargetError(
-            f"{len(missing)} of {len(names)} users are not known to the broker or may not use its virtual host: {shown}",
-            f"run `loadgen provision {plan.scenario.source or 'SCENARIO'}`",
-        )
+        what = f"{len(missing)} of {len(names)} users are unknown or have no permissions: {shown}"
+        raise TargetError([Problem(places.of("identities"), what, f"run `{places.command('provision')}`")])
+    return []

@@ -1,8 +1,8 @@
 """A run on disk: written while it happens, read by everything that comes after.
 
-`runs/<utc-time>-<name>/` holds `scenario.yaml`, `plan.json`, `snapshots.jsonl` (one line per worker and interval),
-`events.jsonl`, and at the end `result.json`, `histograms.hlog` and `report.html`. Lines are flushed once a second, so a
-killed run keeps all but its last second.
+`runs/<utc-time>-<name>/` holds `scenario.yaml`, `plan.json`, `snapshots.jsonl` (one line per worker and
+interval), `events.jsonl`, and at the end `result.json`, `histograms.hlog` and `report.html`. Lines are
+flushed once a second, so a killed run keeps all but its last second.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ PLAN = "plan.json"
 SNAPSHOTS = "snapshots.jsonl"
 EVENTS = "events.jsonl"
 RESULT = "result.json"
-HISTOGRAMS = "histograms.hlog"
-REPORT = "report.html"
 LATEST = "latest"
 
 
@@ -42,18 +40,20 @@ class RunWriter:
         Raises:
             ConfigError: the folder cannot be made or written.
         """
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        now = datetime.now(UTC)
+        stamp = now.strftime("%Y%m%dT%H%M%SZ")
         try:
             runs.mkdir(parents=True, exist_ok=True)
             self.path = _fresh(runs, f"{stamp}-{re.sub(r'[^A-Za-z0-9._-]', '-', name)}")
             self.id = self.path.name
             (self.path / SCENARIO).write_text(scenario_yaml, encoding="utf-8")
-            self._write_json(PLAN, plan)
+            self._write_json(PLAN, plan | {"started_at": now.isoformat(timespec="milliseconds")})
             self._snapshots: TextIO = (self.path / SNAPSHOTS).open("a", encoding="utf-8")
             self._events: TextIO = (self.path / EVENTS).open("a", encoding="utf-8")
         except OSError as error:
             raise ConfigError(
-                f"cannot write the run's folder in {runs}: {error.strerror}", "choose another with --runs"
+                f"cannot write the run's folder in {runs}: {error.strerror or error}",
+                "choose another with --runs",
             ) from error
         self._point_latest(runs)
 
@@ -148,7 +148,13 @@ def open_run(path: Path | str) -> Run:
     """
     folder = Path(path)
     if not (folder / SCENARIO).is_file():
-        raise ConfigError(f"{folder} is no run's folder", "name a folder below runs/, such as runs/latest")
+        if folder.is_symlink() and not folder.exists():
+            what = f"{folder} points to {folder.readlink()}, which is not there any more"
+        elif not folder.exists():
+            what = f"{folder} does not exist"
+        else:
+            what = f"{folder} is no run's folder: it holds no {SCENARIO}"
+        raise ConfigError(what, "name the folder that a run wrote, such as runs/latest")
     folder = folder.resolve()
     return Run(folder, _read_json(folder / RESULT), _read_json(folder / PLAN))
 

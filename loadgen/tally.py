@@ -1,4 +1,4 @@
-"""Adds up what workers report while a run goes on: totals, stages, peaks, and the last second for the live view."""
+"""Adds up what workers report while a run goes on: totals, stages, peaks, and the last second."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class Tally:
         )
 
     def next_interval(self) -> Snapshot | None:
-        """The oldest interval that all living workers have left behind, added up; None when there is none yet."""
+        """The oldest interval that all living workers have left behind, added up; None when there is none."""
         for interval in sorted(self._parts):
             newer = {worker for later, parts in self._parts.items() if later > interval for worker in parts}
             if not self.workers <= newer:
                 return None
             parts = self._parts.pop(interval)
-            # A stage that began within the second cut a worker's interval in two: its gauges must not count twice.
+            # A stage that began within the second cut a worker's interval in two: gauges count once.
             return merge_workers(merge_time(snapshots) for snapshots in parts.values())
         return None

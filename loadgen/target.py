@@ -1,4 +1,4 @@
-"""The target made ready: the embedded broker started when the scenario asks for it, else the nodes as they are."""
+"""The target made ready: the embedded broker started when the scenario asks for it, else the nodes."""
 
 from __future__ import annotations
 

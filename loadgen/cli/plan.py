@@ -34,10 +34,12 @@ def plan(
 
 
 def _text(numbers: dict[str, Any]) -> str:
+    stages = " → ".join(each["name"] for each in numbers["stages"])
+    workers = numbers["workers"]
     lines = [
         f"scenario   {numbers['scenario']} (seed {numbers['seed']})",
-        f"stages     {' → '.join(each['name'] for each in numbers['stages'])}, {numbers['duration']:.0f} s without draining",
-        f"clients    {numbers['clients']:,} on {numbers['workers']} worker{'s' if numbers['workers'] > 1 else ''}",
+        f"stages     {stages}, {numbers['duration']:.0f} s without draining",
+        f"clients    {numbers['clients']:,} on {workers} worker{'s' if workers > 1 else ''}",
     ]
     lines += [f"           {count:,} first on {node}" for node, count in numbers["clients_per_node"].items()]
     for name, group in numbers["groups"].items():
@@ -50,10 +52,17 @@ def _text(numbers: dict[str, Any]) -> str:
             f"group      {name}: {group['clients']:,} clients; {'; '.join(does) or 'connect and idle'}"
         )
     lines += [
-        f"load       {numbers['publish_rate']:,.1f} msg/s published, {numbers['delivery_rate']:,.1f} msg/s delivered, "
-        f"{numbers['publish_bytes_per_second'] / 1e6:,.2f} MB/s at 100 %; highest load {numbers['peak_load']:.0%}",
+        (
+            f"load       {numbers['publish_rate']:,.1f} msg/s published, "
+            f"{numbers['delivery_rate']:,.1f} msg/s delivered, "
+            f"{numbers['publish_bytes_per_second'] / 1e6:,.2f} MB/s at 100 %; "
+            f"highest load {numbers['peak_load']:.0%}"
+        ),
         f"messages   {numbers['messages']:,} in all, {numbers['pairs']:,} publisher-subscriber pairs",
-        f"needs      {numbers['descriptors_per_worker']:,} open files a worker, {numbers['ports_per_node']:,} local ports "
-        f"to a node, {numbers['memory_bytes'] / (1 << 20):,.0f} MiB of memory",
+        (
+            f"needs      {numbers['descriptors_per_worker']:,} open files a worker, "
+            f"{numbers['ports_per_node']:,} local ports to a node, "
+            f"{numbers['memory_bytes'] / (1 << 20):,.0f} MiB of memory"
+        ),
     ]
     return "\n".join(lines)
