@@ -59,6 +59,9 @@ _PHASE_WORDS = {Phase.TCP: "tcp", Phase.TLS: "tls", Phase.MQTT: "connack", Phase
 # CONNACK codes that a retry cannot mend [MQTT-5 table 3-1]; the broker's state, not the moment, says no.
 _PERMANENT = frozenset({0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x99, 0x9A, 0x9B})
 
+_NEVER_EXPIRES = 0xFFFFFFFF
+"""A session expiry interval that means never [MQTT-3.1.2.11.2], seconds."""
+
 
 Token: TypeAlias = "tuple[Stream, int, int, int]"
 """What a QoS 1 publish carries until its PUBACK: stream, sequence, intended ns, sent ns."""
@@ -100,6 +103,7 @@ class Client:
         "_session",
         "_started_at",
         "_subscribe_at",
+        "_subscribed",
         "_subscribed_once",
         "_timer",
         "_was_ready",
@@ -150,6 +154,7 @@ class Client:
         self._subscribe_at = 0
         self._lost_at = 0
         self._ping_sent_at = 0
+        self._subscribed = False
         self._subscribed_once = False
         self._was_ready = False
         self.last_sent = 0
@@ -343,25 +348,29 @@ class Client:
         )
         self._attempt = 0
         self._backoff = None
-        if self.plan.filters and not event.session_present:
-            if self._subscribed_once and self.log is not None:
-                # A session we asked the broker to keep and that is gone is its broken promise; one that was
-                # to end with the connection never promised what was missed.
-                kept = self._group.session_expiry > 0 and not self._group.clean_start
-                self.log.session_lost(promised=kept)
+        if self.plan.filters and not (event.session_present and self._subscribed):
+            if self._subscribed_once and not event.session_present and self.log is not None:
+                self.log.session_lost(promised=self._session_was_promised(now))
                 rec.sessions_lost += 1
-            self._set_phase(Phase.SUBSCRIBING)
-            self._subscribe_at = now
-            self._session.subscribe(self.plan.filters)
-            self._arm(self._context.target.connack_timeout)
-        elif self.plan.filters and not self._subscribed_once:
-            # The broker kept a session from before this run: its subscriptions may be others than ours.
+            # A session that is there may be from before this run, or have been cut off before it had our
+            # subscriptions: only a SUBACK in this session says that they stand.
+            self._subscribed = False
             self._set_phase(Phase.SUBSCRIBING)
             self._subscribe_at = now
             self._session.subscribe(self.plan.filters)
             self._arm(self._context.target.connack_timeout)
         else:
             self._ready()
+
+    def _session_was_promised(self, now: int) -> bool:
+        """Whether the broker had to keep the session until now: asked for, and not away for too long.
+
+        One that was to end with the connection, or had expired, never promised what was missed meanwhile.
+        """
+        expiry = self._group.session_expiry
+        if not expiry or self._group.clean_start:
+            return False
+        return expiry == _NEVER_EXPIRES or now - self._lost_at < expiry * 1_000_000_000
 
     def _on_subscribed(self, event: Subscribed, now: int) -> None:
         self._disarm()
@@ -377,6 +386,7 @@ class Client:
             self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in event.reasons])
             self._give_up()
             return
+        self._subscribed = True
         if not self._subscribed_once:
             self._subscribed_once = True
             if self._context.publishing and self.log is not None:
