@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from loadgen.broker.install import RabbitInstall
     from loadgen.identity.identity import Identity
-    from tests.broker.conftest import RabbitFactory
+    from tests.conftest import RabbitFactory
 
 pytestmark = pytest.mark.rabbitmq
 
