@@ -111,17 +111,18 @@ def shortfalls(needs: Needs, machine: Machine) -> list[Problem]:
         problems.append(
             Problem(
                 "",
-                f"{needs.clients} clients on {needs.workers} workers need {needs.descriptors} open files in a process, "
-                f"and only {machine.descriptors} are allowed",
-                f"raise the limit (ulimit -n {needs.descriptors}), or use --workers {-(-needs.clients // room)}, "
-                "or fewer clients",
+                f"{needs.clients} clients on {needs.workers} workers need {needs.descriptors} open files in "
+                f"a process, and only {machine.descriptors} are allowed",
+                f"raise the limit (ulimit -n {needs.descriptors}), or use --workers "
+                f"{-(-needs.clients // room)}, or fewer clients",
             )
         )
     if needs.ports > machine.ports:
         problems.append(
             Problem(
                 "",
-                f"{needs.ports} clients go to one node, and this machine has {machine.ports} local ports for it",
+                f"{needs.ports} clients go to one node, and this machine has {machine.ports} local ports "
+                "for it",
                 "widen net.ipv4.ip_local_port_range, spread over more nodes, or use fewer clients",
             )
         )
@@ -129,7 +130,8 @@ def shortfalls(needs: Needs, machine: Machine) -> list[Problem]:
         problems.append(
             Problem(
                 "",
-                f"{needs.clients} clients need about {needs.memory >> 20} MiB, and {machine.memory >> 20} MiB are free",
+                f"{needs.clients} clients need about {needs.memory >> 20} MiB, and "
+                f"{machine.memory >> 20} MiB are free",
                 "use fewer clients, or a machine with more memory",
             )
         )

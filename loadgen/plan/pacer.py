@@ -30,9 +30,10 @@ class Pacer(Protocol):
 
 
 class ConstantPacer:
-    """Evenly spaced: client `i` of `clients` publishes at (i/clients + n) / rate, n = 0, 1, 2 …
+    """Evenly spaced, each client and the group as a whole.
 
-    The group as a whole is evenly spaced too: event k of the group falls due at k / (rate · clients).
+    Client `i` of `clients` publishes at (i/clients + n) / rate, n = 0, 1, 2 …; event k of the group falls
+    due at k / (rate · clients).
     """
 
     __slots__ = ("_clients", "_indices", "_round", "_slot", "_spacing", "due")

@@ -14,8 +14,8 @@ HEADER_SIZE = HEADER.size
 class PayloadFactory:
     """Makes payloads of one size for one publisher stream.
 
-    The body after the header is the same for every message: pseudo-random text made once, so that
-    neither TLS nor a broker that compresses sees an unnaturally easy payload, and no time is spent per message.
+    The body after the header is the same for every message: pseudo-random text made once, so that a broker
+    that compresses sees no unnaturally easy payload, and no time is spent per message.
     """
 
     __slots__ = ("_body", "run_id")

@@ -1,4 +1,4 @@
-"""A scenario and a seed become a plan: every client, topic, subscription and expected delivery, in numbers."""
+"""A scenario and a seed become a plan: every client, topic, subscription and expected delivery in numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError, Problem
+from loadgen.plan.names import faults
 from loadgen.plan.pacer import ConstantPacer, Pacer, PoissonPacer, splitmix64
 from loadgen.plan.schedule import segments
 from loadgen.plan.settings import GroupSettings, TargetSettings, group_settings, target_settings
@@ -137,8 +138,9 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
         identities: identity set name → its identities, in index order.
 
     Raises:
-        ConfigError: duplicate client ids (possible to see only now for identities read from a directory),
-            an empty identity set, a client id or topic longer than MQTT allows.
+        ConfigError: what can be seen only now, with the certificates at hand: duplicate client ids, an empty
+            identity set, a client id, topic or filter that MQTT does not allow, a field that a certificate
+            lacks.
     """
     clients: list[ClientPlan] = []
     problems: list[Problem] = []
@@ -157,17 +159,30 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
         for place in range(group.clients):
             identity = identities[group.identity][place % len(identities[group.identity])]
             fields: dict[str, object] = {**identity.template_fields(), "index": place, "group": group_name}
-            client_id = group.client_id.render(fields)
-            fields["client_id"] = client_id
+            where = f"groups.{group_name}[{place}]"
             number = len(clients)
-            if client_id in owners and len(problems) < _MOST_PROBLEMS:
-                problems.append(_duplicate(client_id, owners[client_id], f"groups.{group_name}[{place}]"))
-            owners[client_id] = f"groups.{group_name}[{place}]"
-            filters = tuple((entry.filter.render(fields), entry.qos) for entry in group.subscribe)
+            try:
+                client_id = group.client_id.render(fields)
+                fields["client_id"] = client_id
+                filters = tuple((entry.filter.render(fields), entry.qos) for entry in group.subscribe)
+                streams = _streams(group, own, fields, topics)
+                properties = tuple((name, value.render(fields)) for name, value in group.user_properties)
+            except ConfigError as error:
+                problems += [Problem(where, each.what, each.mend) for each in error.problems]
+                break
+            if client_id in owners:
+                problems.append(_duplicate(client_id, owners[client_id], where))
+            owners[client_id] = where
+            problems += [
+                Problem(where, fault, f"the certificate is {identity.certificate}: use other fields of it")
+                for fault in faults(
+                    client_id, (each.topic for each in streams), (each[0] for each in filters), properties
+                )
+            ]
+            if len(problems) >= _MOST_PROBLEMS:
+                raise ConfigError(problems[:_MOST_PROBLEMS])
             for topic_filter, qos in filters:
                 index.add(topic_filter, number, qos)
-            streams = _streams(group, own, fields, topics)
-            properties = tuple((name, value.render(fields)) for name, value in group.user_properties)
             order = _node_order(scenario.target.spread, number, nodes, scenario.seed)
             clients.append(
                 ClientPlan(

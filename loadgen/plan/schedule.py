@@ -40,6 +40,8 @@ class Segment:
         # passed = a·t + (b - a)·t² / 2D, solved for t in the form that stays exact when a ≈ b.
         slope = (self.end_load - self.start_load) / self.duration
         root = math.sqrt(max(self.start_load * self.start_load + 2 * slope * passed, 0.0))
+        if not passed:
+            return 0  # also where a ramp from 0 % would divide by nothing
         return min(round(2 * passed / (self.start_load + root)), self.duration)
 
 

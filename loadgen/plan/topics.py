@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_SUBSCRIBERS = "\0"
+
 
 class FilterIndex:
     """Finds the subscribers of a topic without comparing every filter with every topic.
@@ -22,12 +24,12 @@ class FilterIndex:
         node = self._root
         for level in topic_filter.split("/"):
             node = node.setdefault(level, {})
-        # An empty-string key cannot clash with "$subscribers": level names are kept under their own text,
-        # and "\0" is not allowed in topics [MQTT-4.7.3-2].
-        node.setdefault("\0", {})[subscriber] = max(qos, node.get("\0", {}).get(subscriber, 0))
+        # Who subscribed here stands under a name that no level can have [MQTT-4.7.3-2].
+        subscribers = node.setdefault(_SUBSCRIBERS, {})
+        subscribers[subscriber] = max(qos, subscribers.get(subscriber, 0))
 
     def match(self, topic: str) -> tuple[tuple[int, int], ...]:
-        """The (subscriber, highest QoS asked for) of every client with a matching filter, by client number."""
+        """Give (client number, highest QoS asked for) of every client with a matching filter, sorted."""
         found: dict[int, int] = {}
         self._walk(self._root, topic.split("/"), 0, found)
         result = tuple(sorted(found.items()))
@@ -49,5 +51,5 @@ class FilterIndex:
 
 
 def _collect(node: dict[str, Any], found: dict[int, int]) -> None:
-    for subscriber, qos in node.get("\0", {}).items():
+    for subscriber, qos in node.get(_SUBSCRIBERS, {}).items():
         found[subscriber] = max(qos, found.get(subscriber, 0))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadgen.plan.needs import Machine, needs_of, shortfalls, summary
+from tests.plan.conftest import BOARDS, SENSORS
+
+if TYPE_CHECKING:
+    from tests.plan.conftest import MakePlan
+
+ROOMY = Machine(cores=4, descriptors=65_536, ports=28_000, memory=1 << 34)
+
+
+def test_needs_add_up(plan: MakePlan) -> None:
+    needs = needs_of(plan(), workers=2)
+    assert needs.clients == 8
+    assert needs.publish_rate == pytest.approx(12)
+    assert needs.delivery_rate == pytest.approx(24), "two boards take every message"
+    assert needs.publish_bytes == pytest.approx(12 * 64)
+    assert needs.messages == (5 // 2 * 12 + 6) + 120, "5 s at half load and 10 s at full load"
+    assert needs.clients_per_node == {f"mqtts://127.0.0.{n}:8883": c for n, c in ((1, 3), (2, 3), (3, 2))}
+    assert needs.duration == pytest.approx(8 / 100 + 15)
+    assert needs.peak_load == 1.0
+
+
+def test_the_peak_is_the_highest_point_of_any_ramp(plan: MakePlan) -> None:
+    stages = [
+        {"name": "connect", "connect": "1/s", "groups": ["sensors"]},
+        {"name": "more", "connect": "1/s", "groups": ["boards"]},
+        {"name": "up", "hold": "1s", "load": "10%..300%"},
+        {"name": "down", "hold": "1s", "load": "50%..0%"},
+    ]
+    needs = needs_of(plan(stages=stages), 1)
+    assert needs.peak_load == 3.0
+    assert needs.duration == pytest.approx(6 + 2 + 2)
+
+
+def test_a_roomy_machine_lacks_nothing(plan: MakePlan) -> None:
+    assert shortfalls(needs_of(plan(), 1), ROOMY) == []
+
+
+@pytest.mark.parametrize(
+    ("lack", "what", "mend"),
+    [
+        ({"descriptors": 70}, "open files", "ulimit -n"),
+        ({"ports": 2}, "local ports", "ip_local_port_range"),
+        ({"memory": 1 << 20}, "MiB are free", "fewer clients"),
+    ],
+)
+def test_what_a_machine_lacks_is_told_with_the_mend(
+    plan: MakePlan, lack: dict[str, int], what: str, mend: str
+) -> None:
+    (problem,) = shortfalls(needs_of(plan(), 1), replace(ROOMY, **lack))
+    assert what in problem.what
+    assert mend in problem.mend
+
+
+def test_the_workers_proposed_for_few_descriptors_are_enough(plan: MakePlan) -> None:
+    made = plan(groups={"sensors": SENSORS | {"clients": 500, "client_id": "{index}"}, "boards": BOARDS})
+    machine = replace(ROOMY, descriptors=164)
+    (problem,) = shortfalls(needs_of(made, 1), machine)
+    workers = int(problem.mend.split("--workers ")[1].split(",")[0])
+    assert not shortfalls(needs_of(made, workers), machine)
+    assert shortfalls(needs_of(made, workers - 1), machine)
+
+
+def test_the_summary_is_json_and_names_every_group(plan: MakePlan) -> None:
+    made = plan()
+    found = json.loads(json.dumps(summary(made, needs_of(made, 2))))
+    assert found["groups"] == {
+        "sensors": {"clients": 6, "publishers": 6, "subscriptions": 0, "publish_rate": 12.0},
+        "boards": {"clients": 2, "publishers": 0, "subscriptions": 2, "publish_rate": 0},
+    }
+    assert found["pairs"] == 12
+    assert [each["kind"] for each in found["stages"]] == ["connect", "hold", "hold", "drain"]
