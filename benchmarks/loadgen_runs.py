@@ -1,0 +1,149 @@
+"""loadgen itself, through its command line: what its runs leave on disk tells what they cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from benchmarks.brokers import HOST
+from benchmarks.figures import BenchmarkError, Figures
+from benchmarks.process import Ended, run
+from loadgen.store import open_run
+
+if TYPE_CHECKING:
+    from benchmarks.brokers import Broker
+    from benchmarks.settings import Settings
+    from loadgen.metrics.snapshot import Snapshot
+    from loadgen.store import Run
+
+NAME = "bench{index:05d}"
+_COMMAND = "from loadgen.cli import main; main()"
+
+
+def command(*arguments: str) -> list[str]:
+    """The installed `loadgen`, or the same entry point when it was not installed."""
+    script = Path(sys.executable).with_name("loadgen")
+    return [*([str(script)] if script.exists() else [sys.executable, "-c", _COMMAND]), *arguments]
+
+
+def measure(broker: Broker, settings: Settings, folder: Path) -> Figures:
+    """Three runs: one idle client, many, and messages."""
+    one, ended = _run(broker, _idle(settings, 1), folder)
+    many, _ = _run(broker, _idle(settings, settings.clients), folder)
+    messages, _ = _run(broker, _messages(settings), folder)
+    steady = _stage(messages, "steady")
+    lag = sum(steady[1:], steady[0]).select("send_lag")
+    received = sum(each.count("received") for each in steady)
+    seconds = (steady[-1].end_ns - steady[0].start_ns) / 1e9
+    return Figures(
+        rss_one=_rss(one),
+        rss_client=(_rss(many) - _rss(one)) / (settings.clients - 1),
+        cpu_fixed=ended.cpu,
+        cpu_connect=_cpu(many, "connect") / settings.clients,
+        cpu_idle=_cpu(many, "idle") / settings.clients / settings.idle_s,
+        cpu_message=_cpu(messages, "steady") / received,
+        rate=received / seconds,
+        send_lag_p50=lag.percentile(50.0) / 1e9,
+        send_lag_p99=lag.percentile(99.0) / 1e9,
+    )
+
+
+def issue_certificates(broker: Broker, settings: Settings, folder: Path) -> None:
+    """Make the clients' certificates beforehand, so that no contender's figures hold it."""
+    scenario = _write(broker, _idle(settings, settings.clients), folder)
+    ended = run(command("certs", "issue", str(scenario)))
+    if ended.code:
+        raise BenchmarkError(f"loadgen certs issue: {ended.output}")
+
+
+def _idle(settings: Settings, clients: int) -> dict[str, Any]:
+    group = {
+        "identity": "devices",
+        "user_properties": {"client_name": "{cn}"},
+        "keep_alive": f"{settings.keep_alive_s}s",
+    }
+    return {
+        "groups": {
+            # What the very first connect costs (code that is loaded late, caches) is no client's price.
+            "first": {**group, "clients": 1, "client_id": "first"},
+            "idle": {**group, "clients": clients, "client_id": "{cn}"},
+        },
+        "stages": [
+            {"name": "first", "connect": "10/s", "groups": ["first"]},
+            {"name": "settle", "hold": "1s"},
+            {"name": "connect", "connect": f"{settings.connect_rate}/s", "groups": ["idle"]},
+            {"name": "idle", "hold": f"{settings.idle_s if clients > 1 else 1}s"},
+        ],
+    }
+
+
+def _messages(settings: Settings) -> dict[str, Any]:
+    group = {"clients": settings.pairs, "identity": "devices", "user_properties": {"client_name": "{cn}"}}
+    topic = "bench/{index}/state"
+    publish = {
+        "topic": topic,
+        "qos": 1,
+        "total_rate": f"{settings.rate}/s",
+        "payload": f"{settings.payload}B",
+    }
+    return {
+        "groups": {
+            "publishers": {**group, "client_id": "pub-{index}", "publish": publish},
+            "subscribers": {
+                **group,
+                "client_id": "sub-{index}",
+                "subscribe": {"filter": topic, "qos": 1},
+            },
+        },
+        "stages": [
+            {"name": "connect", "connect": f"{settings.connect_rate}/s"},
+            {"name": "warm-up", "hold": f"{settings.warm_up_s}s", "record": False},
+            {"name": "steady", "hold": f"{settings.steady_s}s"},
+            {"name": "drain", "drain": "10s"},
+        ],
+    }
+
+
+def _write(broker: Broker, parts: dict[str, Any], folder: Path) -> Path:
+    clients = max(group["clients"] for group in parts["groups"].values())
+    scenario = {
+        "name": "benchmark",
+        "target": {"uris": [f"mqtts://{HOST}:{broker.port}"], "tls": {"ca": str(broker.ca)}},
+        "identities": {
+            "devices": {"issue": {"count": clients, "common_name": NAME, "out": str(broker.certs)}}
+        },
+        # A slow machine must not end the comparison: how late it was stands in the table.
+        "generator": {"send_lag": "1h", "loop_lag": "1h", "max_dropped": 10**9},
+        **parts,
+    }
+    path = folder / "scenario.yaml"
+    path.write_text(yaml.safe_dump(scenario, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _run(broker: Broker, parts: dict[str, Any], folder: Path) -> tuple[Run, Ended]:
+    scenario = _write(broker, parts, folder)
+    runs = folder / "runs"
+    ended = run(command("run", str(scenario), "--workers", "1", "--runs", str(runs), "--view", "quiet"))
+    if ended.code:
+        raise BenchmarkError(f"loadgen run ended with {ended.code}:\n{ended.output}")
+    return open_run(runs / "latest"), ended
+
+
+def _stage(found: Run, name: str) -> list[Snapshot]:
+    return [each for each in found.snapshots() if each.stage == name]
+
+
+def _rss(found: Run) -> float:
+    return _stage(found, "idle")[-1].gauges["rss"]
+
+
+def _cpu(found: Run, stage: str) -> float:
+    """CPU seconds of the process in a stage: from the last snapshot before it to its own last."""
+    snapshots = list(found.snapshots())
+    places = [place for place, each in enumerate(snapshots) if each.stage == stage]
+    before, last = snapshots[places[0] - 1], snapshots[places[-1]]
+    return last.gauges["cpu_seconds"] - before.gauges["cpu_seconds"]

@@ -1,0 +1,103 @@
+"""The benchmark works and says something about everything; how fast this machine is, is not asked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.brokers import mosquitto_daemon
+from benchmarks.figures import Figures, spread
+from benchmarks.mosquitto_clients import available
+from benchmarks.settings import QUICK
+from benchmarks.table import FIRST, NOT_MEASURED, ROWS, render, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parents[2]
+PLAUSIBLE = {
+    "rss_one": (1e6, 1e9),
+    "rss_client": (1e3, 1e8),
+    "cpu_fixed": (1e-3, 60),
+    "cpu_connect": (1e-4, 1),
+    "cpu_idle": (0, 1),
+    "cpu_message": (1e-6, 1e-1),
+    "rate": (QUICK.rate * 0.2, QUICK.rate * 1.5),
+    "send_lag_p50": (0, 60),
+    "send_lag_p99": (0, 60),
+}
+"""Wide enough for any machine: a wrong unit or a swapped figure is outside."""
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """What `python -m benchmarks --quick` prints, and its figures."""
+    figures = tmp_path_factory.mktemp("bench") / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--json", str(figures)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(figures.read_text(encoding="utf-8"))
+
+
+def test_every_broker_and_contender_of_this_machine_is_measured(quick: tuple[str, dict[str, Any]]) -> None:
+    _, found = quick
+    brokers = found["brokers"]
+    assert [name.split()[0] for name in brokers] == ["the", *(["Mosquitto"] if mosquitto_daemon() else [])]
+    contenders = ["loadgen", "aiomqtt", *(["mosquitto_pub/sub"] if available() else [])]
+    for measured in brokers.values():
+        assert [name.split()[0] for name in measured] == contenders
+        assert all(len(repeats) == QUICK.repeats for repeats in measured.values())
+
+
+def test_every_figure_is_there_and_plausible(quick: tuple[str, dict[str, Any]]) -> None:
+    _, found = quick
+    assert set(ROWS) == set(PLAUSIBLE)
+    for measured in found["brokers"].values():
+        for name, repeats in measured.items():
+            for figure, value in repeats[0].items():
+                if name == "mosquitto_pub/sub" and (figure.startswith("send_lag") or value is None):
+                    assert value is None
+                    continue
+                least, most = PLAUSIBLE[figure]
+                assert value is not None, (name, figure)
+                assert least <= value <= most, (name, figure, value)
+    assert set(found["parts"]) == {"load", "handshake"}
+    assert all(1e-6 < part < 1 for part in found["parts"].values())
+
+
+def test_the_table_has_a_cell_for_each(quick: tuple[str, dict[str, Any]]) -> None:
+    output, found = quick
+    lines = [line for line in output.splitlines() if line.startswith("| ")]
+    assert len(lines) == len(found["brokers"]) * (1 + len(ROWS))
+    for line in lines:
+        label, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        assert all(cells), line
+        if label:
+            assert cells[0] != NOT_MEASURED
+            assert cells[1] != NOT_MEASURED
+
+
+def test_ratios_are_of_medians_and_to_loadgen() -> None:
+    measured: Mapping[str, Any] = {
+        FIRST: spread([Figures(cpu_message=value, rate=5.0) for value in (1e-6, 4e-6, 2e-6)]),
+        "other": spread([Figures(cpu_message=value, rate=5.0) for value in (3e-6, 9e-6, 5e-6)]),
+    }
+    table = {row[0]: row[1:] for row in rows(measured)}
+    assert table["CPU per message, µs"] == ["1.0 / 2.0", "3.0 / 5.0 (2.5\N{MULTIPLICATION SIGN})"]
+    assert table["achieved rate, messages/s"] == ["5 / 5", "5 / 5"]
+    assert table["RSS with one client, MB"] == [NOT_MEASURED, NOT_MEASURED]
+
+
+def test_the_table_is_markdown_with_aligned_columns() -> None:
+    text = render([["", "a"], ["label", "1"]])
+    assert text.splitlines() == ["|       | a |", "|-------|--:|", "| label | 1 |"]
