@@ -122,7 +122,8 @@ def _setting(settings: Settings, repeats: int) -> str:
         f"{settings.rival_clients:,}), keep-alive {settings.keep_alive_s} s, {settings.idle_s} s. "
         f"Messages: QoS 1, {settings.payload} B, {settings.rate:,}/s from {settings.pairs} publishers to "
         f"{settings.pairs} subscribers, {settings.steady_s} s.\n"
-        f"Each cell: least / median of {repeats}; (ratio of medians to loadgen). CPU is user and system time of the clients' process alone."
+        f"Each cell: least / median of {repeats}; (ratio of medians to loadgen). "
+        "CPU is user and system time of the clients' process alone."
     )
 
 

@@ -13,6 +13,7 @@ from benchmarks.process import cpu_so_far, rss, run, start, wait
 
 if TYPE_CHECKING:
     import subprocess
+
     from benchmarks.brokers import Broker
     from benchmarks.settings import Settings
 
