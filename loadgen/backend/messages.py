@@ -1,6 +1,7 @@
 """What coordinator and worker say to each other: plain values, the same in one process or in many.
 
-coordinator → worker: Setup, Begin, StartStage …, Finish.   worker → coordinator: Ready, Progress, Report …, Final or Failed.
+coordinator → worker: Setup, Begin, StartStage …, Finish.
+worker → coordinator: Ready, Progress, Report …, Final or Failed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""A worker: runs one shard as the coordinator's messages say. The same code inline and in a process of its own."""
+"""A worker: runs one shard as the coordinator says, inline or in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,16 @@ from loadgen.engine.health import peak_rss, process_usage
 from loadgen.errors import LoadgenError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from loadgen.metrics.snapshot import Snapshot
 
 _PROGRESS_EVERY = 0.2  # s
+_OURS = ("loadgen.engine", "loadgen.mqtt", "loadgen.plan", "loadgen.metrics", "loadgen.backend")
 
 
 class Worker:
-    """Takes messages from an inbox and answers through `send`; None in the inbox means the coordinator is gone."""
+    """Takes messages from an inbox and answers through `send`; None in the inbox: the coordinator is gone."""
 
     def __init__(self, inbox: asyncio.Queue[Message | None], send: Callable[[Message], None]) -> None:
         """Wait for a Setup."""
@@ -43,22 +45,23 @@ class Worker:
         self._cpu_before = 0.0
 
     async def run(self) -> None:
-        """Work until Finish, or until the coordinator is gone; never raises."""
-        try:
-            while (message := await self._inbox.get()) is not None:
-                if await self._take(message):
-                    return
-            if self._fleet is not None:
-                await self._fleet.stop()
-        except LoadgenError as error:
-            self._send(Failed(self._number, error.what, error.mend, int(error.exit_code)))
-        except Exception as error:  # noqa: BLE001 - the coordinator must hear of a bug here, whatever it is
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-            self._send(Failed(self._number, what))
-        finally:
-            if self._progress_timer is not None:
-                self._progress_timer.cancel()
+        """Work until Finish, a failure of ours, or the end of the coordinator; never raises."""
+        with self._watching_callbacks():
+            try:
+                while (message := await self._inbox.get()) is not None:
+                    if await self._take(message):
+                        return
+            except LoadgenError as error:
+                self._send(Failed(self._number, error.what, error.mend, int(error.exit_code)))
+            except Exception as error:  # noqa: BLE001 - the coordinator must hear of a bug here, whatever it is
+                self._send(Failed(self._number, _described(error)))
+            finally:
+                if self._progress_timer is not None:
+                    self._progress_timer.cancel()
+                if self._fleet is not None:
+                    # After a failure too: inline, a fleet left alone would go on in the coordinator's loop.
+                    with contextlib.suppress(Exception):
+                        await self._fleet.stop()
 
     async def _take(self, message: Message) -> bool:
         """Act on one message; True when that was the last."""
@@ -69,6 +72,9 @@ class Worker:
             await self._fleet.prepare()
             self._send(Ready(self._number, len(self._fleet.clients)))
             return False
+        if isinstance(message, Failed):
+            self._send(message)
+            return True
         fleet = self._fleet
         assert fleet is not None, "Setup comes first"
         if isinstance(message, Begin):
@@ -103,3 +109,35 @@ class Worker:
 
     def _report(self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int) -> None:
         self._send(Report(snapshot, events, dropped))
+
+    @contextlib.contextmanager
+    def _watching_callbacks(self) -> Iterator[None]:
+        """Let a bug in a callback (a pacer, a connection) fail the worker instead of passing unseen."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            error = context.get("exception")
+            if isinstance(error, Exception) and _is_ours(error):
+                self._inbox.put_nowait(Failed(self._number, _described(error)))
+            elif before is not None:
+                before(loop, context)
+            else:
+                loop.default_exception_handler(context)
+
+        loop.set_exception_handler(handle)
+        try:
+            yield
+        finally:
+            loop.set_exception_handler(before)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it came out of what a worker runs: inline, the coordinator's callbacks share the loop."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).startswith(_OURS) for frame, _ in frames)
+
+
+def _described(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"

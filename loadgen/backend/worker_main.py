@@ -10,13 +10,27 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from loadgen.backend.framing import frame, read_message
-from loadgen.backend.messages import Message
 from loadgen.backend.worker import Worker
 from loadgen.engine.loop import run_on_fast_loop
 
+if TYPE_CHECKING:
+    from loadgen.backend.messages import Message
+
 _LINGER = 5.0  # s a worker without coordinator gets to disconnect its clients
+
+
+class _Output(asyncio.Protocol):
+    """Tells when everything is written, or nobody reads any more."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if not self.closed.done():
+            self.closed.set_result(None)
 
 
 async def serve(output: int) -> None:
@@ -32,13 +46,12 @@ async def serve(output: int) -> None:
         _die_soon()
         inbox.put_nowait(None)
 
-    transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(output, "wb", buffering=0))
+    transport, written = await loop.connect_write_pipe(_Output, os.fdopen(output, "wb", buffering=0))
     listening = loop.create_task(listen())
     await Worker(inbox, lambda message: transport.write(frame(message))).run()
     listening.cancel()
-    while transport.get_write_buffer_size() and not transport.is_closing():
-        await asyncio.sleep(0.01)
     transport.close()
+    await written.closed
 
 
 def _die_soon() -> None:

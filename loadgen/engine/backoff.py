@@ -8,7 +8,8 @@ from loadgen.plan.pacer import splitmix64
 class Backoff:
     """Exponential with full jitter, seeded: the n-th wait is uniform in [min, min · 2^n], never above max.
 
-    After "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015); seeded so that a run can be repeated.
+    After "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015); seeded, so that a run can be
+    repeated.
     """
 
     __slots__ = ("_high", "_max", "_min", "_state")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import socket
-import ssl
+from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from loadgen.engine.client import Phase
+from loadgen.engine.phase import Phase
 from loadgen.errors import TargetError
 from loadgen.identity.tls import IdentityContexts
 
 if TYPE_CHECKING:
     import asyncio
+    import ssl
     from collections.abc import Callable
-    from loadgen.engine.client import Client
+
+    from loadgen.engine.client_state import ClientState
     from loadgen.identity.identity import Identity
     from loadgen.plan.settings import TargetSettings
 
@@ -54,17 +56,19 @@ class FleetContext:
         self.publishing = False
         """True from the first hold stage on."""
         self.stopping = False
-        self.unrecorded: tuple[int, int] = (0, 0)
-        """Operations intended in this span (monotonic ns) are counted but not recorded in histograms."""
+        self.recording = True
+        """Whether the present stage is recorded: for what has no intended time, such as connections."""
+        self._unrecorded: list[int] = []
+        """Start, end, start, end … (monotonic ns, ascending) of the stages that are not recorded."""
         self.phases: Counter[tuple[str, Phase]] = Counter()
         """(group, phase) → clients."""
         self.connected_by_node: Counter[int] = Counter()
-        self.on_settled: Callable[[Client], None] | None = None
+        self.on_settled: Callable[[ClientState], None] | None = None
         """Called when a client has become ready or failed."""
         self.events: list[dict[str, Any]] = []
         self.events_dropped = 0
         self._noted: set[str] = set()
-        self._addresses: list[tuple[str, int]] = []
+        self._addresses: list[tuple[tuple[str, int], ...]] = []
         self.counts = Counts()
         self._tls = IdentityContexts(_ca(target), target.versions, insecure=target.insecure)
 
@@ -80,10 +84,12 @@ class FleetContext:
                 found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except OSError as error:
                 raise TargetError(f"cannot resolve {host!r}: {error}", "check target.uris") from error
-            self._addresses.append((str(found[0][4][0]), port))
+            # A name may stand for several addresses (localhost: ::1 and 127.0.0.1), of which not all answer.
+            hosts = dict.fromkeys(str(each[4][0]) for each in found)
+            self._addresses.append(tuple((each, port) for each in hosts))
 
-    def address(self, node: int) -> tuple[str, int]:
-        """The (address, port) of node number `node`."""
+    def addresses(self, node: int) -> tuple[tuple[str, int], ...]:
+        """The (address, port) pairs of node number `node`, in the order to try them; at least one."""
         return self._addresses[node]
 
     def make_tls(
@@ -96,14 +102,21 @@ class FleetContext:
         name = self.target.server_name or self.target.nodes[node][0]
         return self._tls.for_identity(identity).wrap_bio(incoming, outgoing, server_hostname=name)
 
+    def leave_out(self, start: int, end: int) -> None:
+        """Record no operation that is intended from `start` to before `end`; spans come in their order."""
+        spans = self._unrecorded
+        if spans and spans[-1] == start:
+            spans[-1] = end
+        else:
+            spans += (start, end)
+
     def records(self, intended: int) -> bool:
         """Whether an operation intended at this time goes into the histograms."""
-        start, end = self.unrecorded
-        return not start <= intended < end
+        return not bisect_right(self._unrecorded, intended) & 1
 
     # -- counts ----------------------------------------------------------------------------------
 
-    def moved(self, client: Client, old: Phase, new: Phase) -> None:
+    def moved(self, client: ClientState, old: Phase, new: Phase) -> None:
         """A client went from one phase to another."""
         group = client.plan.group
         if old is not Phase.IDLE:
@@ -114,19 +127,14 @@ class FleetContext:
         if was != now:
             self.connected_by_node[client.node] += 1 if now else -1
 
-    def became_ready(self, client: Client) -> None:
-        """A client is connected and subscribed."""
-        if self.on_settled is not None:
-            self.on_settled(client)
-
-    def became_failed(self, client: Client) -> None:
-        """A client gave up."""
+    def settled(self, client: ClientState) -> None:
+        """A client is connected and subscribed, or gave up."""
         if self.on_settled is not None:
             self.on_settled(client)
 
     # -- events ----------------------------------------------------------------------------------
 
-    def note(self, event: str, client: Client, **details: object) -> None:
+    def note(self, event: str, client: ClientState, **details: object) -> None:
         """Write down what happened to a client, unless this interval has too many events already."""
         if len(self.events) >= _MOST_EVENTS:
             self.events_dropped += 1
@@ -142,7 +150,7 @@ class FleetContext:
             }
         )
 
-    def note_once(self, event: str, client: Client, **details: object) -> None:
+    def note_once(self, event: str, client: ClientState, **details: object) -> None:
         """As `note`, but only the first of its kind."""
         if event not in self._noted:
             self._noted.add(event)

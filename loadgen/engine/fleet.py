@@ -7,17 +7,20 @@ import gc
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from loadgen.engine.client import Client, Phase, Stream
+from loadgen.engine.client import Client
 from loadgen.engine.context import FleetContext
 from loadgen.engine.health import LoopLagProbe, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
 from loadgen.engine.pacing import PacingDriver
+from loadgen.engine.phase import Phase
 from loadgen.metrics.recorder import Recorder
 from loadgen.plan.payload import PayloadFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadgen.engine.client_state import ClientState
+    from loadgen.engine.stream import Stream
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.pacer import Pacer
     from loadgen.plan.plan import Shard
@@ -36,7 +39,7 @@ class Fleet:
         seed: int,
         report: Callable[[Snapshot, list[dict[str, Any]], int], None],
     ) -> None:
-        """Build the clients; `report` takes each interval's snapshot, its events, and how many events were dropped."""
+        """Build the clients; `report` takes each interval's snapshot, events and number of dropped ones."""
         self.shard = shard
         self._loop = asyncio.get_running_loop()
         self.context = FleetContext(self._loop, shard.target, run_id, seed)
@@ -49,15 +52,15 @@ class Fleet:
         ]
         self._pacing = PacingDriver(self._loop, self._pacing_lines())
         self._wheel = KeepAliveWheel(self._loop)
-        self._probe = LoopLagProbe(self._loop, self._recorder, self._records_now)
+        self._probe = LoopLagProbe(self._loop, self._recorder, lambda: self.context.recording)
         self._stage_timers: list[asyncio.TimerHandle] = []
         self._connect_timer: asyncio.Handle | None = None
         self._interval_timer: asyncio.TimerHandle | None = None
+        self._collector: tuple[int, int, int] | None = None
         self._origin = 0
         self._interval_start = 0
         self._boundary = 0
         self.stage = ""
-        self._stage_records = True
         self._connecting: set[int] = set()
         self.context.on_settled = self._settled
 
@@ -81,6 +84,7 @@ class Fleet:
         # Everything made so far lives as long as the run: keep it out of the collector's way.
         gc.collect()
         gc.freeze()
+        self._collector = gc.get_threshold()
         gc.set_threshold(50_000, 20, 100)
 
     def begin(self, origin: int) -> None:
@@ -105,31 +109,31 @@ class Fleet:
         groups: tuple[str, ...] = (),
     ) -> None:
         """Enter a stage at `at` (monotonic ns), not a moment earlier."""
-        wait = at - monotonic_ns()
-        if wait > 0:
-            self._stage_timers.append(
-                self._loop.call_later(
-                    wait / 1e9 + 0.0005,
-                    lambda: self.start_stage(
-                        name, kind, at, record=record, connect_rate=connect_rate, groups=groups
-                    ),
-                )
-            )
-            return
-        # What the stage before still owes is sent first, so that it is counted there.
+        if kind == "hold" and not record:
+            # Noted at once: another worker may enter the stage, and its messages come, before we do.
+            self.context.leave_out(at, at + self.shard.segments[name].duration)
+
+        def enter() -> None:
+            wait = at - monotonic_ns()
+            if wait > 0:
+                self._stage_timers.append(self._loop.call_later(wait / 1e9 + 0.0005, enter))
+                return
+            self._enter(name, at, record=record)
+            if kind == "hold":
+                self.context.publishing = True
+                self._pacing.start(self.shard.segments[name], at)
+            elif kind == "connect":
+                self._start_connects(at, connect_rate or 1.0, groups)
+
+        enter()
+
+    def _enter(self, name: str, at: int, *, record: bool) -> None:
+        # What the stage before still owes is sent first, so that it is counted there; an interval that ended
+        # between `at` and now has taken part of that stage with it, and the rest is cut off now.
         self._pacing.stop()
-        self._cut(at)
+        self._cut(at if at > self._interval_start else monotonic_ns())
         self.stage = name
-        self._stage_records = record
-        if kind == "hold":
-            self.context.publishing = True
-            segment = self.shard.segments[name]
-            if not record:
-                start, end = self.context.unrecorded
-                self.context.unrecorded = (start if end == at else at, at + segment.duration)
-            self._pacing.start(segment, at)
-        if kind == "connect":
-            self._start_connects(at, connect_rate or 1.0, groups)
+        self.context.recording = record
 
     def _start_connects(self, at: int, rate: float, groups: tuple[str, ...]) -> None:
         offsets: dict[str, int] = {}
@@ -147,24 +151,22 @@ class Fleet:
         self._connect_due(queue)
 
     def _connect_due(self, queue: list[tuple[int, Client]]) -> None:
-        """Start the connects that are due, one a turn of the loop, so that a storm leaves room for the rest."""
+        """Start the connects that are due, one a turn of the loop, so that a storm leaves room for others."""
         if self.context.stopping or not queue:
             return
         due, client = queue[-1]
         wait = due - monotonic_ns()
         if wait <= 0:
             queue.pop()
-            client.connect(due)
-            self._wheel.add(client)
+            if client.phase is Phase.IDLE:  # else an earlier connect stage that ran out of time came to it
+                client.connect(due)
+                self._wheel.add(client)
             self._connect_timer = self._loop.call_soon(self._connect_due, queue)
         else:
             self._connect_timer = self._loop.call_later(max(wait / 1e9, 0.001), self._connect_due, queue)
 
-    def _settled(self, client: Client) -> None:
+    def _settled(self, client: ClientState) -> None:
         self._connecting.discard(client.plan.number)
-
-    def _records_now(self) -> bool:
-        return self._stage_records
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class Fleet:
 
     def _cut(self, now: int) -> None:
         """End the interval here and report it."""
-        if now <= self._interval_start:
+        if not self._origin or now <= self._interval_start:
             return
         for client in self.clients:
             client.account_traffic()
@@ -238,29 +240,36 @@ class Fleet:
 
     # -- ending ----------------------------------------------------------------------------------
 
-    def stop_publishing(self) -> None:
-        """Publish nothing more, not even what is due: the run was interrupted."""
-        self._pacing.abandon()
-
     async def stop(self) -> None:
-        """Disconnect every client cleanly and report the last interval."""
+        """Disconnect every client cleanly and report the last interval; once, later calls do nothing."""
+        if self.context.stopping:
+            return
         self.context.stopping = True
         self._pacing.stop()
         for timer in self._stage_timers:
             timer.cancel()
         if self._connect_timer is not None:
             self._connect_timer.cancel()
-        for turn, client in enumerate(self.clients):
-            client.stop()
-            if turn % _CLOSES_PER_TURN == _CLOSES_PER_TURN - 1:
-                await asyncio.sleep(0)
-        # One more turn for the transports to hand the DISCONNECTs to the kernel.
-        await asyncio.sleep(0.05)
         self._wheel.stop()
+        await self._disconnect()
         self._probe.stop()
         if self._interval_timer is not None:
             self._interval_timer.cancel()
         self._cut(monotonic_ns())
+        if self._collector is not None:
+            gc.set_threshold(*self._collector)
+            gc.unfreeze()
+
+    async def _disconnect(self) -> None:
+        """End every connection and wait until they are gone, so that the brokers have our DISCONNECTs."""
+        ending = asyncio.Semaphore(0)
+        connections = 0
+        for turn, client in enumerate(self.clients):
+            connections += client.stop(ending.release)
+            if turn % _CLOSES_PER_TURN == _CLOSES_PER_TURN - 1:
+                await asyncio.sleep(0)
+        for _ in range(connections):
+            await ending.acquire()
 
     def tls_in_use(self) -> tuple[str, str] | None:
         """(TLS version, cipher) of a connected client, None when there is none."""

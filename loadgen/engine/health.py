@@ -45,7 +45,7 @@ class LoopLagProbe:
     def _woke(self) -> None:
         lag = monotonic_ns() - self._due
         if self._records():
-            # The loop's clock counts whole milliseconds and may wake us a little early; that is not negative lag.
+            # The loop's clock counts whole milliseconds and may wake us a little early: no negative lag.
             self._recorder.loop_lag.append(max(lag, 1_000))
         self._recorder.drain()
         self.start()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-    from loadgen.engine.client import Stream
+    from loadgen.engine.stream import Stream
     from loadgen.plan.pacer import Pacer
     from loadgen.plan.schedule import Segment
 
@@ -40,11 +40,6 @@ class PacingDriver:
         self._segment = None
         self._cancel()
 
-    def abandon(self) -> None:
-        """Publish nothing more, not even what is due."""
-        self._segment = None
-        self._cancel()
-
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -73,7 +68,7 @@ class PacingDriver:
         """Send all that is due; False when the deadline came first."""
         starts = self._starts
         now = monotonic_ns()
-        for pacer, streams in self._lines:
+        for turn, (pacer, streams) in enumerate(self._lines):
             while pacer.due < load_end:
                 intended = starts + segment.offset(pacer.due)
                 if intended > now:
@@ -83,6 +78,8 @@ class PacingDriver:
                 stream = streams[pacer.pop()]
                 stream.client.publish(stream, intended)
                 if now > deadline:
+                    # Too much for one burst: the next line goes first then, so that none starves.
+                    self._lines = self._lines[turn + 1 :] + self._lines[: turn + 1]
                     return False
                 now = monotonic_ns()
         return True

@@ -1,14 +1,15 @@
 """TCP and TLS of one connection: an event-loop transport below, an in-memory TLS engine above.
 
 TLS runs over memory buffers instead of the event loop's own TLS layer: one shared context serves every client
-(each with its own certificate), an idle connection costs a fraction of the memory, and TCP, TLS and MQTT phases can be
-timed apart.
+(each with its own certificate), an idle connection costs a fraction of the memory, and TCP, TLS and MQTT can
+be timed apart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from time import monotonic_ns
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 16_384  # one TLS record's worth of plain text [RFC 8446 5.1]
 _PAUSE_ABOVE = 262_144  # bytes the kernel did not take yet before the owner is told to hold back
+_LINGER = 2.0  # s a peer gets to close its side after we closed ours
 
 
 class ConnectionOwner(Protocol):
@@ -44,6 +46,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_closed",
+        "_gone",
         "_incoming",
         "_make_tls",
         "_outgoing",
@@ -68,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._closed = ""
+        self._gone: Callable[[], None] | None = None
         self.tcp_at = 0
         """When TCP was established, monotonic ns; 0 until then."""
         self.secured_at = 0
@@ -103,6 +107,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cipher text arrived."""
+        if self._owner is None:
+            return
         self.bytes_in += len(data)
         self._incoming.write(data)
         if not self.secured_at and not self._handshake():
@@ -134,6 +140,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
         self._fail(self._closed or cause_of(exc))
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
 
     def pause_writing(self) -> None:
         """The kernel's send buffer is full."""
@@ -169,6 +178,33 @@ class Connection(asyncio.Protocol):
         self._owner = None
         if self._transport is not None:
             self._transport.close()
+
+    def finish(self, gone: Callable[[], None] | None = None) -> bool:
+        """Send what is waiting and our end of the stream, and read on until the peer has closed its side too.
+
+        To close with data unread would be a reset, which can overtake our last words and destroy them at the
+        peer [RFC 1122 4.2.2.13]. The owner hears nothing more.
+
+        Returns:
+            Whether there is a connection to end; `gone` is called when it is gone, after 2 s at the latest.
+        """
+        self._owner = None
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        self._gone = gone
+        if self._tls is not None and self.secured_at:
+            with contextlib.suppress(ssl.SSLError):  # close_notify is written, and the peer's has not come
+                self._tls.unwrap()
+            self._flush()
+        with contextlib.suppress(OSError):
+            transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER, self._linger_over)
+        return True
+
+    def _linger_over(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def abort(self, cause: str) -> None:
         """Drop the connection at once and tell the owner why."""
@@ -210,8 +246,9 @@ class Connection(asyncio.Protocol):
     def _fail(self, cause: str) -> None:
         owner, self._owner = self._owner, None
         if self._transport is not None:
-            # abort() drops what the transport still holds, and a TLS alert that we owe the peer may be there.
-            if cause.startswith("tls:") and not self._transport.is_closing():
+            # abort() drops what the transport still holds, and there may be what we owe the peer: a TLS
+            # alert, or the DISCONNECT that names the rule it broke.
+            if cause.startswith(("tls:", "protocol-error:")) and not self._transport.is_closing():
                 self._transport.close()
             else:
                 self._transport.abort()
@@ -224,8 +261,9 @@ class Connection(asyncio.Protocol):
 def cause_of(error: BaseException | None) -> str:
     """A short, stable word for why a connection ended or could not be made.
 
-    `closed` (FIN) · `reset` (RST) · `refused` · `timeout` · `unreachable` · `no-descriptors` · `no-ports` · `dns` ·
-    `tls:<reason>` (OpenSSL's reason in lower case, e.g. tls:tlsv1_alert_unknown_ca) · `os:<errno name>`.
+    `closed` (FIN) · `reset` (RST) · `refused` · `timeout` · `unreachable` · `no-descriptors` · `no-ports` ·
+    `dns` · `tls:<reason>` (OpenSSL's reason in lower case, such as `tls:tlsv1_alert_unknown_ca`) ·
+    `os:<errno name>`.
     """
     if error is None:
         return "closed"
@@ -233,23 +271,26 @@ def cause_of(error: BaseException | None) -> str:
         return f"tls:certificate_verify_failed:{error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"tls:{(error.reason or type(error).__name__).lower()}"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, socket.gaierror):
-        return "dns"
-    if isinstance(error, ConnectionRefusedError):
-        return "refused"
-    if isinstance(error, (ConnectionResetError, BrokenPipeError)):
-        return "reset"
+    for kind, word in _KINDS:
+        if isinstance(error, kind):
+            return word
     if isinstance(error, OSError):
-        return _OS_WORDS.get(error.errno or 0, f"os:{error.errno}")
+        number = error.errno or 0
+        return _OS_WORDS.get(number, f"os:{errno.errorcode.get(number, number)}")
     return type(error).__name__.lower()
 
 
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "timeout"),
+    (socket.gaierror, "dns"),
+    (ConnectionRefusedError, "refused"),
+    (ConnectionResetError, "reset"),
+    (BrokenPipeError, "reset"),
+)
 _OS_WORDS = {
-    24: "no-descriptors",
-    23: "no-descriptors",
-    99: "no-ports",
-    101: "unreachable",
-    113: "unreachable",
+    errno.EMFILE: "no-descriptors",
+    errno.ENFILE: "no-descriptors",
+    errno.EADDRNOTAVAIL: "no-ports",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTUNREACH: "unreachable",
 }

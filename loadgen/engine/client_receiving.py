@@ -1,0 +1,218 @@
+"""The receiving half of a client: what the broker says, measured and put into the ledger's logs."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from mqtt5 import PublishPacket
+
+from loadgen.engine.client_sending import Sending
+from loadgen.engine.phase import Phase
+from loadgen.metrics.delivery import DUPLICATE, REORDERED
+from loadgen.mqtt.events import (
+    Acknowledged,
+    BrokenRuleError,
+    Connected,
+    Disconnected,
+    Event,
+    Pong,
+    Refused,
+    Subscribed,
+)
+from loadgen.mqtt.state import State
+from loadgen.plan.payload import HEADER, HEADER_SIZE, MAGIC
+
+if TYPE_CHECKING:
+    from loadgen.engine.stream import InFlight
+
+_NEVER_EXPIRES = 0xFFFFFFFF
+"""A session expiry interval that means never [MQTT-3.1.2.11.2], seconds."""
+
+
+class Receiving(Sending):
+    """What a client does with the broker's packets."""
+
+    __slots__ = ()
+
+    def received(self, data: bytes) -> None:
+        """Plain text arrived (called by the connection)."""
+        now = self.last_received = monotonic_ns()
+        session = self._session
+        try:
+            events = session.receive(data)
+        except BrokenRuleError as error:
+            self._on_broken_rule(error, now)
+            return
+        self._on_events(events, now)
+        outgoing = session.take()
+        if outgoing and self._connection is not None:
+            self.last_sent = now
+            self._connection.send(outgoing)
+        if self._backlog and self.phase is Phase.READY:
+            self._send_backlog()
+
+    def _on_broken_rule(self, error: BrokenRuleError, now: int) -> None:
+        self._on_events(error.events, now)
+        self._context.note("protocol_error", self, error=str(error))
+        self._flush()  # the DISCONNECT that says why
+        if self._connection is not None:
+            self._connection.abort(f"protocol-error:0x{error.reason:02X}")
+
+    def _on_events(self, events: list[Event], now: int) -> None:
+        for event in events:
+            kind = type(event)
+            if kind is PublishPacket:
+                self._on_message(event, now)  # type: ignore[arg-type]
+            elif kind is Acknowledged:
+                self._on_acknowledged(event, now)  # type: ignore[arg-type]
+            else:
+                self._on_other(event, now)
+
+    def _on_message(self, packet: PublishPacket, now: int) -> None:
+        payload = packet.payload
+        rec = self._rec
+        log = self.log
+        rec.received += 1
+        if log is None or len(payload) < HEADER_SIZE or not payload.startswith(MAGIC):
+            self._on_foreign()
+            return
+        _, _, run_id, publisher, sequence, intended = HEADER.unpack_from(payload)
+        if run_id != self._context.run_id:
+            self._on_foreign()
+            return
+        place = log.receive(publisher, sequence)
+        if place == DUPLICATE:
+            rec.duplicates += 1
+        else:
+            self._counts.unique += 1
+            if place == REORDERED:
+                rec.reordered += 1
+        if self._context.records(intended):
+            rec.delivery_latency.append(now - intended)
+
+    def _on_foreign(self) -> None:
+        self._rec.foreign += 1
+        if self.log is not None:
+            # The ledger calls these unexpected.
+            self.log.foreign += 1
+
+    def _on_acknowledged(self, event: Acknowledged, now: int) -> None:
+        token: InFlight = event.token  # type: ignore[assignment]
+        stream, sequence, intended, sent = token
+        rec = self._rec
+        self._counts.inflight -= 1
+        if event.reason == 0:
+            stream.log.ack(sequence)
+            rec.acknowledged += 1
+        else:
+            # 0x10 (nobody subscribed) and 0x80 up: the broker promised nothing, so the ledger hears of no
+            # acknowledgement.
+            rec.count_code("puback_codes", f"0x{event.reason:02X}")
+            rec.publish_errors += 1
+            if event.reason >= 0x80:
+                return
+        if self._context.records(intended):
+            rec.publish_latency.append(now - intended)
+            rec.publish_service_time.append(now - sent)
+
+    def _on_other(self, event: Event, now: int) -> None:
+        if isinstance(event, Connected):
+            self._on_connected(event, now)
+        elif isinstance(event, Subscribed):
+            self._on_subscribed(event, now)
+        elif isinstance(event, Refused):
+            self._on_refused(event)
+        elif isinstance(event, Disconnected):
+            if self._connection is not None:
+                self._connection.abort(f"disconnect:0x{event.reason:02X}")
+        elif isinstance(event, Pong):
+            self._ping_sent_at = 0
+
+    def _on_connected(self, event: Connected, now: int) -> None:
+        self._disarm()
+        self._record_connect(now)
+        rec = self._rec
+        rec.republished += event.resent
+        rec.abandoned += len(event.abandoned)
+        self._counts.inflight -= len(event.abandoned)
+        self._context.note(
+            "connected",
+            self,
+            session_present=event.session_present,
+            attempts=self._attempt,
+            seconds=(now - (self._lost_at or self._connect_due)) / 1e9,
+        )
+        subscribes = bool(self.plan.filters) and not (event.session_present and self._subscribed)
+        if subscribes:
+            if self._subscribed_once and not event.session_present and self.log is not None:
+                self.log.session_lost(promised=self._session_was_promised(now))
+                rec.sessions_lost += 1
+            # A session that is there may be from before this run, or have been cut off before it had our
+            # subscriptions: only a SUBACK in this session says that they stand.
+            self._subscribed = False
+        if self._session.state is not State.CONNECTED:
+            return  # accepted and closed in one breath: the loss is the next event
+        if subscribes:
+            self._set_phase(Phase.SUBSCRIBING)
+            self._subscribe_at = now
+            self._session.subscribe(self.plan.filters)
+            self._arm(self._context.target.connack_timeout)
+        else:
+            self._ready()
+
+    def _record_connect(self, now: int) -> None:
+        connection = self._connection
+        assert connection is not None
+        rec = self._rec
+        rec.connects += 1
+        rec.count_code("connack_codes", "0x00")
+        rec.reconnects += bool(self._lost_at)
+        if not self._context.recording:
+            return
+        rec.tcp_connect.append(connection.tcp_at - self._started_at)
+        rec.tls_handshake.append(connection.secured_at - connection.tcp_at)
+        rec.mqtt_connect.append(now - connection.secured_at)
+        if self._lost_at:
+            rec.reconnect_time.append(now - self._lost_at)
+        else:
+            rec.connect_time.append(now - self._connect_due)
+
+    def _session_was_promised(self, now: int) -> bool:
+        """Whether the broker had to keep the session until now: asked for, and not away for too long.
+
+        One that was to end with the connection, or had expired, never promised what was missed meanwhile.
+        """
+        expiry = self._group.session_expiry
+        if not expiry or self._group.clean_start:
+            return False
+        return expiry == _NEVER_EXPIRES or now - self._lost_at < expiry * 1_000_000_000
+
+    def _on_subscribed(self, event: Subscribed, now: int) -> None:
+        self._disarm()
+        rec = self._rec
+        if self._context.recording:
+            rec.subscribe_time.append(now - self._subscribe_at)
+        refused = False
+        for reason, (_, asked) in zip(event.reasons, self.plan.filters, strict=True):
+            rec.count_code("suback_codes", f"0x{reason:02X}")
+            if reason >= 0x80 or reason < asked:
+                refused = True
+        if refused:
+            rec.subscribe_failures += 1
+            self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in event.reasons])
+            self._give_up()
+            return
+        self._subscribed = True
+        if not self._subscribed_once:
+            self._subscribed_once = True
+            if self._context.publishing and self.log is not None:
+                self.log.late_start()
+        if self._session.state is State.CONNECTED:
+            self._ready()
+
+    def _on_refused(self, event: Refused) -> None:
+        code = f"0x{event.reason:02X}"
+        self._rec.count_code("connack_codes", code)
+        if self._connection is not None:
+            self._connection.abort(f"refused:{code}")

@@ -1,0 +1,158 @@
+"""What a client remembers, and what each of its parts needs: phase, timer, traffic account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loadgen.engine.phase import Phase
+from loadgen.metrics.delivery import SubscriberLog
+from loadgen.mqtt.config import SessionConfig
+from loadgen.mqtt.session import Session
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections import deque
+
+    from loadgen.engine.backoff import Backoff
+    from loadgen.engine.context import FleetContext
+    from loadgen.engine.stream import Stream
+    from loadgen.engine.transport import Connection
+    from loadgen.metrics.recorder import GroupRecorder
+    from loadgen.plan.plan import ClientPlan
+    from loadgen.plan.settings import GroupSettings
+
+
+class ClientState:
+    """The state all parts of a client share; slots, because there are thousands of them."""
+
+    __slots__ = (
+        "_attempt",
+        "_backlog",
+        "_backoff",
+        "_connect_due",
+        "_connection",
+        "_context",
+        "_counts",
+        "_group",
+        "_lost_at",
+        "_node",
+        "_opening",
+        "_ping_sent_at",
+        "_rec",
+        "_session",
+        "_started_at",
+        "_subscribe_at",
+        "_subscribed",
+        "_subscribed_once",
+        "_timer",
+        "_was_ready",
+        "last_received",
+        "last_sent",
+        "log",
+        "phase",
+        "plan",
+        "streams",
+    )
+
+    def __init__(
+        self, context: FleetContext, plan: ClientPlan, group: GroupSettings, recorder: GroupRecorder
+    ) -> None:
+        """Start idle."""
+        self._context = context
+        self._group = group
+        self._rec = recorder
+        self._counts = context.counts
+        self.plan = plan
+        self.phase = Phase.IDLE
+        self._session = Session(
+            SessionConfig(
+                client_id=plan.client_id,
+                clean_start=group.clean_start,
+                session_expiry=group.session_expiry,
+                keep_alive=group.keep_alive,
+                receive_maximum=group.receive_maximum,
+                user_properties=plan.user_properties,
+            )
+        )
+        self.streams: tuple[Stream, ...] = ()
+        self.log: SubscriberLog | None = SubscriberLog() if plan.filters else None
+        self._connection: Connection | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._backlog: deque[tuple[Stream, int]] | None = None
+        """(stream, intended ns) of messages that the connection did not take yet, oldest first."""
+        self._backoff: Backoff | None = None
+        self._node = 0
+        """How often it went on to the next node."""
+        self._attempt = 0
+        """Attempts since it was ready last."""
+        self._connect_due = 0
+        self._started_at = 0
+        self._subscribe_at = 0
+        self._lost_at = 0
+        """When the connection was lost, until it is ready again; else 0. As all times here, monotonic ns."""
+        self._ping_sent_at = 0
+        """When the unanswered PINGREQ was sent; 0 when there is none."""
+        self._subscribed = False
+        """The broker's session has our subscriptions, as far as we know."""
+        self._subscribed_once = False
+        self._was_ready = False
+        self.last_sent = 0
+        self.last_received = 0
+
+    @property
+    def node(self) -> int:
+        """Number of the node that the current or last attempt goes to."""
+        return self.plan.nodes[self._node % len(self.plan.nodes)]
+
+    @property
+    def was_ready(self) -> bool:
+        """Whether it was connected and subscribed at least once."""
+        return self._was_ready
+
+    @property
+    def tls(self) -> tuple[str, str] | None:
+        """(TLS version, cipher) of the connection, None while there is none."""
+        return self._connection.cipher if self._connection is not None else None
+
+    @property
+    def keep_alive(self) -> int:
+        """Effective keep-alive in seconds: the broker's wins over ours."""
+        return self._session.keep_alive
+
+    def account_traffic(self) -> None:
+        """Move the open connection's byte counts into the recorder."""
+        if self._connection is not None:
+            self._account(self._connection)
+
+    def _account(self, connection: Connection) -> None:
+        self._rec.bytes_received += connection.bytes_in
+        self._rec.bytes_sent += connection.bytes_out
+        connection.bytes_in = connection.bytes_out = 0
+
+    def _set_phase(self, phase: Phase) -> None:
+        self._context.moved(self, self.phase, phase)
+        self.phase = phase
+
+    # -- the one timer ---------------------------------------------------------------------------
+
+    def _arm(self, timeout: int) -> None:
+        """Give up the connection in `timeout` ns; replaces what the timer was for."""
+        self._disarm()
+        self._timer = self._context.loop.call_later(timeout / 1e9, self._timed_out)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        self._cancel_opening()
+        if self._connection is not None:
+            self._connection.abort("timeout")
+
+    def _cancel_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
