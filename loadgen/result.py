@@ -12,12 +12,15 @@ import loadgen
 from loadgen.errors import ExitCode
 from loadgen.machine import available_cores
 from loadgen.metrics.catalog import HISTOGRAMS
+from loadgen.metrics.delivery import PublisherLog
 from loadgen.metrics.summary import summarise
 from loadgen.metrics.threshold import RUN, ThresholdResult, evaluate
 from loadgen.metrics.verdict import Verdict, exit_code, merge_verdicts
 from loadgen.scenario.thresholds import ThresholdSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from loadgen.backend.messages import Final
     from loadgen.broker.view import ViewResult
     from loadgen.metrics.ledger_result import LedgerResult
@@ -115,8 +118,28 @@ def build_result(findings: Findings) -> dict[str, Any]:
             "view": findings.view.to_dict() if findings.view else None,
         },
         "environment": _environment(findings),
-        "warnings": findings.warnings,
+        "warnings": findings.warnings + _unanswered(findings, totals),
     }
+
+
+def _publishers(findings: Findings) -> Iterator[PublisherLog]:
+    for final in findings.finals:
+        yield from map(PublisherLog.from_wire, final.publishers.values())
+
+
+def _unanswered(findings: Findings, totals: Snapshot) -> list[str]:
+    """Say how many publishes have no latency, since a percentile without its slowest part flatters."""
+    sent = open_ = 0
+    for log in _publishers(findings):
+        if log.qos:
+            sent += log.sent
+            open_ += log.sent - log.acknowledged
+    unanswered = open_ - totals.count("publish_errors")
+    if unanswered <= 0:
+        return []
+    return [
+        f"{unanswered} of {sent} messages sent at QoS 1 were never answered, so no latency stands for them"
+    ]
 
 
 def _groups(findings: Findings, totals: Snapshot) -> dict[str, Any]:
@@ -237,17 +260,25 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
             found.append(
                 (
                     Verdict.INVALID,
-                    f"the generator was the bottleneck: {metric} p99 was {histogram.percentile(99.0) / 1e6:.1f}ms, "
-                    f"and {limit / 1e6:g}ms is the most it may be (generator.{metric})",
+                    (
+                        f"the generator was the bottleneck: {metric} p99 was "
+                        f"{histogram.percentile(99.0) / 1e6:.1f}ms, and {limit / 1e6:g}ms is the most it may "
+                        f"be (generator.{metric})"
+                    ),
                 )
             )
-    dropped = totals.count("dropped")
+    clients = len(findings.plan.clients)
+    never = sum(final.never_connected for final in findings.finals)
+    dropped = _dropped(findings, totals, never)
     if dropped > limits.max_dropped:
         found.append(
             (
                 Verdict.INVALID,
-                f"{dropped} messages were due and never sent, so the load was not the planned one "
-                f"(generator.max_dropped is {limits.max_dropped}, max_backlog bounds how many a client may hold back)",
+                (
+                    f"{dropped} messages were due and never sent, so the load was not the planned one "
+                    f"(generator.max_dropped is {limits.max_dropped}, max_backlog bounds how many a client "
+                    "may hold back)"
+                ),
             )
         )
     if findings.lagging > _LONGEST_SILENCE:
@@ -257,8 +288,6 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
                 f"a worker was silent for {findings.lagging:.1f}s: it was overloaded or stopped",
             )
         )
-    clients = len(findings.plan.clients)
-    never = sum(final.never_connected for final in findings.finals)
     if never and not findings.interrupted:
         found.append(
             (Verdict.FAIL, f"{never} of {clients} clients were never connected and subscribed{_why(totals)}")
@@ -282,6 +311,15 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
     return found
 
 
+def _dropped(findings: Findings, totals: Snapshot, never: int) -> int:
+    """Count what was due and not sent by clients that were there to send it."""
+    dropped = totals.count("dropped")
+    if never:
+        # That a client was never connected is a failure of its own, and no fault of the generator.
+        dropped -= sum(log.not_attempted for log in _publishers(findings) if not log.sent)
+    return dropped
+
+
 _LONGEST_SILENCE = 3.0
 
 
@@ -290,7 +328,7 @@ def _why(totals: Snapshot) -> str:
     if not causes:
         return ""
     worst = sorted(causes.items(), key=lambda item: -item[1])[:3]
-    hint = ": " + ", ".join(f"{cause} ×{count}" for cause, count in worst)
+    hint = ": " + ", ".join(f"{cause} x{count}" for cause, count in worst)
     if any("0x86" in cause or "0x87" in cause for cause in causes):
         hint += " (run `loadgen provision` to make users and permissions)"
     return hint

@@ -72,7 +72,8 @@ _ALL = (
     _counter(
         "dropped",
         "messages",
-        "messages due and never sent: the client's backlog was full, or the broker's CONNACK forbids them",
+        "messages due and never sent: the client's backlog was full, or not empty when it left the run, "
+        "or the broker's CONNACK forbids them",
     ),
     _counter("expected_deliveries", "messages", "sent messages times their matching subscribers", "ledger"),
     _counter("delivered", "messages", "expected deliveries that arrived at least once", "ledger"),

@@ -1,7 +1,7 @@
 """The ledger calls everything by its name: a broker that errs to order gets exactly those classes and counts.
 
-One run each at QoS 1 and at QoS 0. Every publisher has a subscriber of its own, and the broker does one thing to
-each pair, so that the right answer is known pair by pair.
+Every publisher has a subscriber of its own, and the broker does one thing to each pair, so that the right
+answer is known pair by pair.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def test_lost_messages_end_the_command_with_99(bench: Bench) -> None:
 
 
 def test_without_loss_duplicates_and_reordering_pass(bench: Bench) -> None:
-    # At least once allows a second copy; order is another promise, with a threshold of its own for who wants it.
+    # At least once allows a second copy; order is another promise, with a threshold of its own.
     mischief = Mischief(doubled={(0, 3), (1, LAST)}, held={(1, 5)}, answers={(0, 9): 0x97, (1, 9): None})
     mischief.dropped = {(1, 9)}
     finished = run(bench, mischief.broker(bench), groups(2, published=1, subscribed=1))

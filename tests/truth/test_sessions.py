@@ -1,7 +1,7 @@
 """What a broken connection costs: the broker owes a kept session every message, and an ended one none.
 
-`session/+` has two subscribers, so that the broker acknowledges every message whoever is away: the keeper stays to
-the end, the visitor is cut off in the middle.
+`session/+` has two subscribers, so that the broker acknowledges every message whoever is away: the keeper
+stays to the end, the visitor is cut off in the middle.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def cut(broker: FakeBroker, client_id: str) -> None:
 def run(
     bench: Bench, at_cut: Callable[[FakeBroker], int | None], wanted: dict[str, Any]
 ) -> tuple[Finished, list[tuple[int, int]]]:
-    """Do something at one PUBLISH (its answer goes into the PUBACK); also gives what no visitor was there for."""
+    """Do something at one PUBLISH, which gives its PUBACK code; also gives what no visitor was there for."""
     missed: list[tuple[int, int]] = []
     done = False
 
@@ -150,7 +150,7 @@ def test_a_visitor_that_never_comes_back_missed_a_gap(bench: Bench) -> None:
 
 
 def test_a_session_cut_before_it_had_its_subscriptions_gets_them_on_the_next_connection(bench: Bench) -> None:
-    """A session is present, but it never took the SUBSCRIBE: to call that connected would make all the rest LOST."""
+    """A session is present that never took the SUBSCRIBE: to call it ready would make all the rest LOST."""
     cuts = 0
 
     def forget_and_cut_again(broker: FakeBroker) -> int:

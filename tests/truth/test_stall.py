@@ -1,15 +1,16 @@
 """A broker that stands still for 2 s: every operation due in that time must show what it waited.
 
-This is the test of coordinated omission. A generator that waits for answers before it sends the next message sees one
-slow operation per client; the users it stands for would have seen hundreds. At a fixed rate the operations due
-during the stall waited from their own due time to its end, so their response times are uniform between 0 and 2 s.
+This is the test of coordinated omission. A generator that waits for answers before it sends the next message
+sees one slow operation per client; the users it stands for would have seen hundreds. At a fixed rate the
+operations due during the stall waited from their own due time to its end, so their response times are uniform
+between 0 and 2 s.
 
-What service time (written to the socket → PUBACK) shows depends on where the message waited, and both are true:
+What service time (written to the socket → PUBACK) shows depends on where the message waited:
 
 * the connection takes everything (receive maximum 65,535, empty socket buffers): messages are written when
   they are due, wait in the kernel or in the broker, and service time equals response time;
-* the broker's receive maximum is used up: only what was in flight when the broker stopped waits at the broker. The rest
-  waits at the client, is written after the stall, and has a short service time. Only response time tells.
+* the broker's receive maximum is used up: only what was in flight waits at the broker. The rest waits at the
+  client, is written after the stall, and has a short service time. Only response time tells.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def test_a_stopped_broker_shows_in_every_operation_that_was_due(bench: Bench) ->
         await asyncio.sleep(1.0)
         os.kill(pid, signal.SIGSTOP)
         try:
-            while state_of(pid) != "T":
+            while state_of(pid) != "T":  # noqa: ASYNC110 - the kernel has no event for it
                 await asyncio.sleep(0)
             stall.began = monotonic_ns()
             await asyncio.sleep(STALL_S)

@@ -52,7 +52,7 @@ GROUPS: dict[str, Any] = {
     },
     "monitors": {"clients": MONITORS, "subscribe": {"filter": "witness/+/+", "qos": 1}},
 }
-STAGES = [
+STAGES: list[dict[str, Any]] = [
     {"name": "connect", "connect": "100/s"},
     {"name": "ramp", "hold": "1s", "load": "10%..100%", "record": False},
     {"name": "steady", "hold": "1500ms"},

@@ -39,7 +39,7 @@ GROUPS: dict[str, Any] = {
         "subscribe": [{"filter": "workers/+/a", "qos": 1}, {"filter": "workers/{index}/#", "qos": 0}],
     },
 }
-STAGES = [
+STAGES: list[dict[str, Any]] = [
     {"name": "connect", "connect": "100/s"},
     {"name": "warm-up", "hold": "500ms", "record": False},
     {"name": "ramp", "hold": "1500ms", "load": "10%..150%"},

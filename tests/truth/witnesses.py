@@ -69,7 +69,7 @@ class Paho:
         if message.payload == END:
             self._ended.set()
             return
-        self.seen.append(Seen(message.topic, message.payload))
+        self.seen.append(Seen(message.topic, bytes(message.payload)))
         if len(self.seen) == 1 and self.on_first is not None:
             self.on_first()
 
