@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from loadgen.broker.view import ConnectionSource
+    from loadgen.scenario.target import Management as ManagementSettings
 
 
 @dataclass(slots=True)
@@ -32,6 +33,17 @@ class OpenTarget:
     management: Management | None = None
     """The management API, when the scenario names one."""
     nodes: tuple[str, ...] = ()
+
+
+def management_of(settings: ManagementSettings) -> Management:
+    """The management API that a target names.
+
+    Raises:
+        ConfigError: its password cannot be read.
+        ManagementError: its CA file cannot be used.
+    """
+    ca = Path(settings.ca) if settings.ca else None
+    return Management(settings.uris, settings.username, settings.password.reveal(), ca)
 
 
 @contextlib.asynccontextmanager
@@ -51,8 +63,7 @@ async def open_target(scenario: Scenario) -> AsyncIterator[OpenTarget]:
     if settings is None:
         yield OpenTarget(scenario, scenario.target.kind, nodes=nodes)
         return
-    ca = Path(settings.ca) if settings.ca else None
-    async with Management(settings.uris, settings.username, settings.password.reveal(), ca) as management:
+    async with management_of(settings) as management:
         overview = await management.overview()
         version = overview.get("rabbitmq_version") or overview.get("product_version")
         yield OpenTarget(

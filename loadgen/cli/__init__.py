@@ -12,6 +12,8 @@ import typer
 
 import loadgen
 from loadgen.cli import certs, cluster
+from loadgen.cli.doctor import doctor
+from loadgen.cli.options import reader_may_leave
 from loadgen.cli.plan import plan
 from loadgen.cli.provision import provision
 from loadgen.cli.report import report
@@ -23,6 +25,7 @@ app = typer.Typer(
     name="loadgen",
     help="Load-test MQTT 5 clients with their own certificates against a RabbitMQ cluster.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"auto_envvar_prefix": "LOADGEN", "help_option_names": ["-h", "--help"]},
@@ -34,6 +37,7 @@ app.command()(plan)
 app.command()(report)
 app.command()(provision)
 app.command()(schema)
+app.command()(doctor)
 app.add_typer(certs.app, name="certs")
 app.add_typer(cluster.app, name="cluster")
 
@@ -48,7 +52,10 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback protocol
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_version, is_eager=True, allow_from_autoenv=False
+        ),
     ] = False,
 ) -> None:
     pass
@@ -63,8 +70,13 @@ def main() -> None:
 
 def call(arguments: list[str]) -> int:
     """Run a command line and give its exit code."""
+    outcome: object = None
     try:
-        outcome = app(arguments, standalone_mode=False)
+        with reader_may_leave():
+            outcome = app(arguments, prog_name="loadgen", standalone_mode=False)
+    except SystemExit:
+        # typer's answer to a reader of our output who has gone; it has silenced stdout already.
+        return int(ExitCode.PASS)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence
         return _tell(error)
     if outcome == _TYPERS_INTERRUPTED:
@@ -88,10 +100,6 @@ def _tell(error: BaseException) -> int:
     elif isinstance(error, KeyboardInterrupt | typer.Abort):
         code = ExitCode.INTERRUPTED
         _say("interrupted")
-    elif isinstance(error, BrokenPipeError):
-        # Whoever read our output has gone; keep the interpreter from complaining at exit.
-        code = ExitCode.PASS
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     elif isinstance(error, OSError) and error.filename:
         # A file that is not ours to read or write, or a full disk.
         code = ExitCode.BAD_CONFIG

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import enum
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+from loadgen.cli.options import Format, OutputFormat, Overrides, progress, write_json
 from loadgen.errors import ConfigError, ExitCode, Problem
 from loadgen.identity.authority import Authority
 from loadgen.identity.check import check_file
@@ -25,7 +20,7 @@ from loadgen.scenario.identities import IdentitySet
 from loadgen.scenario.load import load_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from loadgen.identity.identity import Identity
 
@@ -36,29 +31,18 @@ app = typer.Typer(
 )
 
 
-class Format(enum.StrEnum):
-    """How results are written to stdout."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 _DEFAULT_CN = "client{index:05d}"
 _DEFAULT_OUT = Path("certs/out")
-OutputFormat = Annotated[
-    Format, typer.Option("--output-format", help="Write results as text or as JSON.", case_sensitive=False)
-]
 
 
 @app.command()
 def issue(
     *,
     scenario: Annotated[
-        Path | None, typer.Argument(help="Scenario file: issue every set of its identities.")
+        Path | None,
+        typer.Argument(metavar="SCENARIO", help="Scenario file: issue every set of its identities."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key of the scenario: key.path=value.")
-    ] = None,
+    overrides: Overrides = None,
     count: Annotated[
         int | None, typer.Option(help="Without a scenario: how many client certificates; 1 with only --cn.")
     ] = None,
@@ -151,7 +135,7 @@ def inspect(
     """Show what certificates say: names as RabbitMQ reads them, validity, use. Keys are never shown."""
     found = [describe(file) for path in paths for file in certificate_files(path)]
     if output_format is Format.JSON:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
+        write_json([asdict(one) for one in found])
         return
     typer.echo("\n\n".join(_description(one) for one in found))
 
@@ -212,14 +196,14 @@ def _moved(spec: IdentitySet, out: Path) -> IdentitySet:
 
 def _issue_set(name: str, spec: IdentitySet, out: Path) -> dict[str, object]:
     issued = 0
-    with _progress(name) as advance:
+    with progress(f"issuing {name}") as advance:
 
-        def progress(done: int, total: int) -> None:
+        def count(done: int, total: int) -> None:
             nonlocal issued
             issued = done
             advance(done, total)
 
-        identities = prepare_set(name, spec, progress=progress)
+        identities = prepare_set(name, spec, progress=count)
     return {
         "set": name,
         "ca": str(out / CA_CERTIFICATE),
@@ -240,23 +224,11 @@ def _identity(one: Identity) -> dict[str, object]:
     }
 
 
-@contextlib.contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress line on stderr, only on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    columns = TextColumn("{task.description} {task.completed}/{task.total}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"issuing {name}", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _show(
     results: list[dict[str, object]], output_format: Format, line: Callable[[dict[str, object]], str]
 ) -> None:
     if output_format is Format.JSON:
-        typer.echo(json.dumps(results, indent=2, ensure_ascii=False))
+        write_json(results)
         return
     for result in results:
         typer.echo(line(result))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from loadgen.broker.cluster import (
     DEFAULT_CERTS,
@@ -23,6 +19,7 @@ from loadgen.broker.cluster import (
 )
 from loadgen.broker.install import SUITES, find_rabbitmq
 from loadgen.broker.install import install as install_rabbitmq
+from loadgen.cli.options import Format, OutputFormat, busy, write_json
 from loadgen.errors import BrokerError, ExitCode
 
 if TYPE_CHECKING:
@@ -37,18 +34,8 @@ app = typer.Typer(
 )
 
 
-class Format(enum.StrEnum):
-    """How results are written to stdout."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 _RELEASES = " or ".join(SUITES)
 _Directory = Annotated[Path, typer.Option("--directory", help="Folder of the cluster: data, logs, state.")]
-_Output = Annotated[
-    Format, typer.Option("--output-format", help="Write results as text or as JSON.", case_sensitive=False)
-]
 _Node = Annotated[str, typer.Argument(help="Name of a node, for example rabbit1.")]
 
 
@@ -63,13 +50,13 @@ def install(
         str | None, typer.Option(help="Debian mirror; the one this machine's apt uses when left out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it anew although it is there.")] = False,
-    output_format: _Output = Format.TEXT,
+    output_format: OutputFormat = Format.TEXT,
 ) -> None:
     """Make a root folder with RabbitMQ out of Debian's packages (needs root; about a minute, 200 MB)."""
-    with _report("making a root folder with RabbitMQ") as status:
+    with busy("making a root folder with RabbitMQ") as status:
         made = install_rabbitmq(release, root, mirror=mirror, force=force, report=_progress(status))
     if output_format is Format.JSON:
-        typer.echo(json.dumps({"version": made.version, "root": str(made.root)}))
+        write_json({"version": made.version, "root": str(made.root)})
         return
     typer.echo(f"RabbitMQ {made.version} in {made.root}")
 
@@ -90,7 +77,7 @@ def up(
         int | None, typer.Option(help="Erlang scheduler threads of each node.", min=1)
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every node must serve.", min=1)] = 120.0,
-    output_format: _Output = Format.TEXT,
+    output_format: OutputFormat = Format.TEXT,
 ) -> None:
     """Start the nodes and wait until they are one cluster and listen.
 
@@ -98,7 +85,7 @@ def up(
     """
     found = find_rabbitmq(release)
     cluster = LocalCluster(directory)
-    with _report(f"starting {nodes} nodes of RabbitMQ {found.version}"):
+    with busy(f"starting {nodes} nodes of RabbitMQ {found.version}"):
         statuses = cluster.up(
             nodes,
             certs=certs,
@@ -112,7 +99,7 @@ def up(
 
 
 @app.command()
-def status(*, directory: _Directory = DEFAULT_DIRECTORY, output_format: _Output = Format.TEXT) -> None:
+def status(*, directory: _Directory = DEFAULT_DIRECTORY, output_format: OutputFormat = Format.TEXT) -> None:
     """Show every node; exit code 106 unless all of them serve."""
     cluster = LocalCluster(directory)
     statuses = cluster.status()
@@ -132,7 +119,7 @@ def down(
     ] = False,
 ) -> None:
     """End every process of the cluster; works as well when half of it is dead."""
-    with _report("stopping the cluster"):
+    with busy("stopping the cluster"):
         killed = LocalCluster(directory).down(purge=purge)
     for name in killed:
         typer.echo(f"{name} had to be killed", err=True)
@@ -141,14 +128,14 @@ def down(
 @app.command()
 def start(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
     """Start a node that is down, and wait until it serves."""
-    with _report(f"starting {node}"):
+    with busy(f"starting {node}"):
         LocalCluster(directory).start(node)
 
 
 @app.command()
 def stop(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
     """Stop a node in an orderly way, as a planned restart does."""
-    with _report(f"stopping {node}"):
+    with busy(f"stopping {node}"):
         LocalCluster(directory).stop(node)
 
 
@@ -179,7 +166,7 @@ def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Form
             "password_file": str(cluster.password_file),
             "certs": str(cluster.certs),
         }
-        typer.echo(json.dumps(facts, indent=2))
+        write_json(facts)
         return
     typer.echo(f"{'node':<20}{'condition':<11}{'process':<9}{'MQTT':<16}management")
     for node in statuses:
@@ -189,14 +176,6 @@ def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Form
     typer.echo(f"RabbitMQ {statuses[0].version}; management user {cluster.username}, password in")
     typer.echo(f"  {cluster.password_file}")
     typer.echo(f"run against it: loadgen run SCENARIO --target {cluster.target_file}")
-
-
-def _report(what: str) -> Status:
-    """Say on stderr what goes on: a spinner on a terminal, one line otherwise."""
-    console = Console(stderr=True)
-    if not sys.stderr.isatty():
-        typer.echo(what, err=True)
-    return console.status(what)
 
 
 def _progress(status: Status) -> Callable[[str], None]:

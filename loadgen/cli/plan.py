@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
-from loadgen.cli.options import Format, OutputFormat, Overrides, ScenarioFile, TargetOption, Workers, warn
+from loadgen.cli.options import (
+    Format,
+    OutputFormat,
+    Overrides,
+    ScenarioFile,
+    TargetOption,
+    Workers,
+    warn,
+    write_json,
+)
 from loadgen.plan.needs import summary
 from loadgen.run import RunOptions, prepare, read_scenario
 
@@ -27,9 +35,10 @@ def plan(
     prepared = prepare(options, read_scenario(options))
     warn(prepared.warnings)
     numbers = summary(prepared.plan, prepared.needs)
-    sys.stdout.write(
-        (json.dumps(numbers, indent=2) if output_format is Format.JSON else _text(numbers)) + "\n"
-    )
+    if output_format is Format.JSON:
+        write_json(numbers)
+    else:
+        sys.stdout.write(_text(numbers) + "\n")
     return 0
 
 

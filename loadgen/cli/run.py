@@ -17,6 +17,9 @@ from loadgen.cli.options import (
     ScenarioFile,
     TargetOption,
     Workers,
+    colors,
+    progress,
+    reader_may_leave,
     say,
     warn,
 )
@@ -50,17 +53,25 @@ def run(
     view: Annotated[
         View,
         typer.Option(
-            help="A live panel on a terminal (auto), one line a second (plain), or nothing (quiet)."
+            help="While it runs: a live panel on a terminal and lines otherwise (auto), one line a second "
+            "(plain), or nothing (quiet)."
         ),
     ] = View.AUTO,
 ) -> int:
-    """Run SCENARIO: connect its clients, make them publish and subscribe, and judge what came of it.
+    """Run SCENARIO and judge it: connect its clients, let them publish and subscribe, check every message.
 
-    The summary goes to stdout, ending with the path of the HTML report; progress goes to stderr.
+    Everything is checked before the first client connects: the file, the certificates, this machine's limits,
+    and one connection to each node. Ctrl-C stops the run and reports what there is; twice stops it at once.
+
+    The summary goes to stdout and ends with the path of the HTML report; progress goes to stderr.
+
+    Exit codes: 0 pass · 98 invalid, the run proves nothing · 99 a threshold or a promise was broken · 104 bad
+    scenario or configuration · 105 interrupted · 106 target unreachable · 107 internal error.
     """
     options = RunOptions(scenario, overrides or (), target, workers, runs)
     loaded = read_scenario(options)
-    prepared = prepare(options, loaded, _progress if view is not View.QUIET else None)
+    with progress("certificates") as advance:
+        prepared = prepare(options, loaded, advance)
     warn(prepared.warnings)
     with Watch(loaded, quiet=view is View.QUIET, plain=view is View.PLAIN or None) as watch:
 
@@ -68,13 +79,9 @@ def run(
             return watch.observer(len(plan.clients))
 
         outcome = run_on_fast_loop(run_scenario(options, loaded, prepared, observer))
-    _show(outcome, output_format)
+    with reader_may_leave():
+        _show(outcome, output_format)
     return outcome.exit_code
-
-
-def _progress(done: int, total: int) -> None:
-    if done == total or done % 500 == 0:
-        say(f"certificates: {done} of {total}")
 
 
 def _show(outcome: Outcome, output_format: Format) -> None:
@@ -83,5 +90,5 @@ def _show(outcome: Outcome, output_format: Format) -> None:
         sys.stdout.write(json.render(outcome.result) + "\n")
         say(f"report: {report}")
         return
-    sys.stdout.write(text.render(outcome.result, color=sys.stdout.isatty()).rstrip("\n") + "\n")
+    sys.stdout.write(text.render(outcome.result, color=colors()).rstrip("\n") + "\n")
     sys.stdout.write(f"report: {report}\n")

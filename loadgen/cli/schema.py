@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import enum
-import json
-import sys
 from typing import Annotated
 
 import typer
 
+from loadgen.cli.options import write_json
 from loadgen.report.schema import RESULT_SCHEMA
 from loadgen.scenario.schema import json_schema
 
@@ -24,6 +23,5 @@ def schema(
     kind: Annotated[Kind, typer.Argument(help="Of scenario files, or of result.json.")] = Kind.SCENARIO,
 ) -> int:
     """Print the JSON Schema of scenario files (or of result.json)."""
-    chosen = json_schema() if kind is Kind.SCENARIO else RESULT_SCHEMA
-    sys.stdout.write(json.dumps(chosen, indent=2) + "\n")
+    write_json(json_schema() if kind is Kind.SCENARIO else RESULT_SCHEMA)
     return 0
