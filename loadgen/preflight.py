@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from loadgen.diagnosis import diagnose
@@ -27,6 +28,10 @@ CONNACK_LIMIT_S = 10.0
 """A healthy cluster answers at once, and a refusal takes RabbitMQ 3 s."""
 
 
+_FIRST_BYTES = (0x20, 0xE0, 0xF0)
+"""How an answer to CONNECT may begin: CONNACK, DISCONNECT, AUTH [MQTT-5 2.1.2]."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one connection went."""
@@ -35,6 +40,8 @@ class Outcome:
     """Where it ended: tcp, tls, connack, or ready."""
     cause: str = ""
     """As `loadgen.engine.transport.cause_of`, or `refused:0x86`, or `not-mqtt`; empty when ready."""
+    seconds: float = 0.0
+    """From connect() to CONNACK, when ready."""
 
 
 class _Probe:
@@ -46,6 +53,8 @@ class _Probe:
         self.done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.connection: Connection | None = None
         self._connack_timeout = connack_timeout
+        self._heard = False
+        self._begun = monotonic()
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, phase: str, timeout: float) -> None:
@@ -70,6 +79,11 @@ class _Probe:
         self.connection.send(self.session.take())
 
     def received(self, data: bytes) -> None:
+        if not self._heard and data[0] not in _FIRST_BYTES:
+            # Another protocol's greeting may look like the beginning of a long packet, and be waited for.
+            self._finish(Outcome("connack", "not-mqtt"))
+            return
+        self._heard = True
         try:
             events = self.session.receive(data)
         except BrokenRuleError:
@@ -77,7 +91,7 @@ class _Probe:
             return
         for event in events:
             if isinstance(event, Connected):
-                self._finish(Outcome("ready"))
+                self._finish(Outcome("ready", seconds=monotonic() - self._begun))
             elif isinstance(event, Refused):
                 self._finish(Outcome("connack", f"refused:0x{event.reason:02X}"))
 
