@@ -76,6 +76,6 @@ def _value(text: str, source: str) -> Document:
         if not text.startswith("{"):
             raise
         return Document(text, {(): Origin(source, 0)}, {(): text})
-    if isinstance(parsed.data, dict) and parsed.data and set(parsed.data.values()) == {None}:
+    if isinstance(parsed.data, dict) and parsed.data and all(value is None for value in parsed.data.values()):
         return Document(text, {(): Origin(source, 0)}, {(): text})
     return parsed
