@@ -63,7 +63,10 @@ class RunWriter:
         with contextlib.suppress(OSError):
             temporary = runs / f".{LATEST}.{os.getpid()}"
             temporary.symlink_to(self.path.name)
-            temporary.replace(link)
+            try:
+                temporary.replace(link)
+            except OSError:
+                temporary.unlink()
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Add one worker's interval."""

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jsonschema
+
+from loadgen.metrics.histogram import Histogram
+from loadgen.metrics.snapshot import Snapshot
+from loadgen.partial import result_of
+from loadgen.report.schema import RESULT_SCHEMA
+from loadgen.store import RunWriter, open_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def writer_of(tmp_path: Path) -> RunWriter:
+    return RunWriter(tmp_path, "x", "name: x\n", {"scenario": "x", "seed": 3, "clients": 4, "workers": 2})
+
+
+def test_a_run_with_a_result_is_left_alone(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    writer.finish({"verdict": "pass"})
+    run = open_run(writer.path)
+    assert result_of(run) is run
+
+
+def test_a_killed_run_is_invalid_and_shows_what_it_had(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    for interval in (0, 1):
+        for worker in (0, 1):
+            writer.snapshot(
+                Snapshot(
+                    worker,
+                    interval,
+                    int((7 + interval) * 1e9),
+                    int((8 + interval) * 1e9),
+                    "steady",
+                    {"publish_latency|g": Histogram([1_000_000])},
+                    {
+                        "published|g": 10,
+                        "acknowledged|g": 9,
+                        "received|g": 8,
+                        "duplicates|g": 1,
+                        "foreign|g": 2,
+                        "connack_codes:0x00|g": 1,
+                    },
+                    {"connected|g": 2.0 - interval, "rss": 100.0},
+                )
+            )
+    writer.event({"ns": int(7e9), "event": "stage", "stage": "steady", "kind": "hold"})
+    writer.flush()
+    result = result_of(open_run(writer.path)).result
+    jsonschema.validate(result, RESULT_SCHEMA)
+    assert (result["verdict"], result["exit_code"]) == ("invalid", 98)
+    assert "killed" in result["reasons"][0]
+    assert result["totals"]["published"] == 40
+    assert result["totals"]["delivered"] == 4 * (8 - 2 - 1)
+    assert result["totals"]["connected"] == 4
+    assert result["duration"] == 2.0
+    assert result["metrics"]["publish_latency"]["count"] == 4
+    assert result["codes"]["connack"] == {"0x00": 4}
+    assert result["stages"][0]["name"] == "steady"
+    assert result["generator"]["rss_peak"] == 200.0
+    assert result["started_at"].startswith("20")
+    assert result["ledger"] == {}  # zeros would be a lie
+    writer.finish({})
+
+
+def test_killed_before_the_first_second(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    result = result_of(open_run(writer.path)).result
+    jsonschema.validate(result, RESULT_SCHEMA)
+    assert result["duration"] == 0
+    writer.finish({})
