@@ -270,7 +270,8 @@ def cause_of(error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"tls:certificate_verify_failed:{error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"tls:{(error.reason or type(error).__name__).lower()}"
+        reason: str | None = getattr(error, "reason", None)  # errors that Python itself raises have none
+        return f"tls:{(reason or type(error).__name__).lower()}"
     for kind, word in _KINDS:
         if isinstance(error, kind):
             return word
