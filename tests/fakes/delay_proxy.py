@@ -185,6 +185,8 @@ class _End(asyncio.Protocol):
         self._peer = near
         self.transport: asyncio.Transport | None = None
         self._got_eof = self._sent_eof = False
+        self._early: list[bytes] = []
+        """What uvloop had read already when reading was paused until the target is connected."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # No isinstance: uvloop's transports are of a class of their own.
@@ -201,14 +203,20 @@ class _End(asyncio.Protocol):
         if near.transport is None or near.transport.is_closing():
             transport.abort()
         else:
+            for data in near._early:
+                self._proxy._push(self, data)
+            near._early.clear()
             near.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        assert self._peer is not None
-        self._proxy._push(self._peer, data)
+        if self._peer is None:
+            self._early.append(data)
+        else:
+            self._proxy._push(self._peer, data)
 
     def eof_received(self) -> bool:
-        assert self._peer is not None
+        if self._peer is None:
+            return False
         self._got_eof = True
         self._proxy._push(self._peer, None)
         return not self._sent_eof  # False closes: both directions have ended

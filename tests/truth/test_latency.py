@@ -35,7 +35,7 @@ def test_a_proxy_of_50_ms_each_way_is_measured_within_2_ms(bench: Bench) -> None
                 },
                 [
                     {"name": "connect", "connect": "20/s"},
-                    {"name": "steady", "hold": "4s"},
+                    {"name": "steady", "hold": "3s"},
                     {"name": "drain", "drain": "2s"},
                 ],
             )
@@ -44,14 +44,16 @@ def test_a_proxy_of_50_ms_each_way_is_measured_within_2_ms(bench: Bench) -> None
     finished, late = run_on_fast_loop(main())
     assert finished.code == 0, finished.result["reasons"]
     metrics = finished.result["metrics"]
-    truth = 2 * (DELAY_S + late)
-    for name in ("publish_latency", "publish_service_time", "delivery_latency"):
-        assert metrics[name]["count"] == 200
+    service = 2 * (DELAY_S + late)
+    # Counted from the intended time, a message's way begins with our own lateness, which is really there.
+    response = service + metrics["send_lag"]["p50"]
+    truths = {"publish_service_time": service, "publish_latency": response, "delivery_latency": response}
+    for name, truth in truths.items():
+        assert metrics[name]["count"] == 150
         assert metrics[name]["p50"] == pytest.approx(truth, abs=TOLERANCE_S), name
         # Nothing can be faster than the proxy: a smaller value would be a wrong clock or a wrong pair.
         assert metrics[name]["min"] >= 2 * DELAY_S - 1e-4, name
-    # The phases of connecting see the same wire: one round trip for TCP is the proxy's own accept (no delay),
-    # TLS 1.3 takes one round trip, CONNECT another.
-    assert metrics["tls_handshake"]["p50"] == pytest.approx(2 * DELAY_S, abs=0.02)
-    assert metrics["mqtt_connect"]["p50"] == pytest.approx(2 * DELAY_S, abs=0.02)
-    assert metrics["subscribe_time"]["p50"] == pytest.approx(2 * DELAY_S, abs=0.02)
+    # The phases of connecting see the same wire: the proxy takes TCP itself, TLS 1.3 needs one round trip,
+    # CONNECT one and SUBSCRIBE one.
+    for name in ("tls_handshake", "mqtt_connect", "subscribe_time"):
+        assert 2 * DELAY_S <= metrics[name]["p50"] <= 3 * DELAY_S, name

@@ -27,7 +27,7 @@ MESSAGES = 20
 STAGES = [
     {"name": "connect", "connect": "100/s"},
     {"name": "steady", "hold": "1s"},
-    {"name": "drain", "drain": "1500ms"},
+    {"name": "drain", "drain": "1s"},
 ]
 
 

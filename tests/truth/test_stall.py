@@ -32,7 +32,6 @@ from tests.fakes.tcp_broker import FakeBroker
 from tests.truth.bench import above, largest
 
 if TYPE_CHECKING:
-    from loadgen.metrics.histogram import Histogram
     from tests.truth.bench import Bench, Finished
 
 CLIENTS = 20
@@ -40,8 +39,8 @@ RATE = 10
 SPACING_NS = 1_000_000_000 // (CLIENTS * RATE)
 HOLD_S = 4
 STALL_S = 2.0
-CATCH_UP_S = 0.15
-"""What a broker may need after the stall to answer what piled up; the machine may be busy."""
+SLACK_S = 0.15
+"""How far a sample may lie above the calculated one, besides what the broker needed to catch up."""
 
 STAGES = [
     {"name": "connect", "connect": "40/s"},
@@ -64,24 +63,29 @@ class Stall:
 
     def __init__(self) -> None:
         self.began = self.ended = 0
+        self.catch_up = 0.0
+        """Seconds the broker needed after the stall for what had piled up, where the test can know it."""
 
     def waits(self, stage_start: int) -> list[float]:
         """How long each operation due in the stall had to wait at least, in seconds, in rising order."""
         due = (stage_start + k * SPACING_NS for k in range(HOLD_S * CLIENTS * RATE))
         return sorted((self.ended - t) / 1e9 for t in due if self.began <= t < self.ended)
 
-    def check(self, histogram: Histogram, stage_start: int) -> None:
-        """The histogram's tail is the uniform distribution that the stall makes."""
+    def check(self, finished: Finished, metric: str) -> None:
+        """The metric's tail is the uniform distribution that the stall makes, never below it."""
+        histogram, stage_start = finished.histogram(metric), finished.stage_start("steady")
+        # On a busy machine all of us wait for a processor: how long, the loop's own probe tells.
+        allowed = SLACK_S + self.catch_up + min(2 * finished.histogram("loop_lag").max / 1e9, 0.3)
         waits = self.waits(stage_start)
         assert len(waits) == pytest.approx(STALL_S * CLIENTS * RATE, abs=60)
         tail = largest(histogram, len(waits))
         for quantile in (0.1, 0.25, 0.5, 0.75, 0.9, 1.0):
             place = round(quantile * len(waits)) - 1
             slack = tail[place] - waits[place]
-            assert -0.01 <= slack <= CATCH_UP_S, f"quantile {quantile}: {tail[place]} for {waits[place]}"
+            assert -0.01 <= slack <= allowed, f"quantile {quantile}: {tail[place]} for {waits[place]}"
         for limit in (0.5, 1.0, 1.5):
             by_hand = sum(wait > limit for wait in waits)
-            extra = CATCH_UP_S * CLIENTS * RATE
+            extra = allowed * CLIENTS * RATE
             assert by_hand - 2 <= above(histogram, limit) <= by_hand + extra, limit
 
 
@@ -123,13 +127,11 @@ def test_a_stopped_broker_shows_in_every_operation_that_was_due(bench: Bench) ->
     finished = run_on_fast_loop(main())
     assert finished.code == 0, finished.result["reasons"]
     total = HOLD_S * CLIENTS * RATE
-    start = finished.stage_start("steady")
-    response = finished.histogram("publish_latency")
-    assert response.count == total
-    stall.check(response, start)
-    stall.check(finished.histogram("delivery_latency"), start)
+    assert finished.histogram("publish_latency").count == total
+    stall.check(finished, "publish_latency")
+    stall.check(finished, "delivery_latency")
     # All of them were written when they were due, into sockets that took them: service time is the same here.
-    stall.check(finished.histogram("publish_service_time"), start)
+    stall.check(finished, "publish_service_time")
     assert finished.result["generator"]["late"] == 0
     assert finished.histogram("send_lag").count == total
     assert finished.ledger["ok"] == total
@@ -142,12 +144,15 @@ def test_with_the_receive_maximum_used_up_only_messages_in_flight_have_a_long_se
 
     async def stop_and_go(broker: FakeBroker, proxy: DelayProxy) -> None:
         await broker.until(lambda: bool(broker.publishes), timeout_s=30)
+        first = monotonic_ns()
         await asyncio.sleep(1.0)
         proxy.stall()
         stall.began = monotonic_ns()
         await asyncio.sleep(STALL_S)
         stall.ended = monotonic_ns()
         proxy.resume()
+        await broker.until(lambda: len(broker.publishes) >= (monotonic_ns() - first) // SPACING_NS - CLIENTS)
+        stall.catch_up = (monotonic_ns() - stall.ended) / 1e9
 
     async def main() -> Finished:
         async with (
@@ -164,14 +169,13 @@ def test_with_the_receive_maximum_used_up_only_messages_in_flight_have_a_long_se
     finished = run_on_fast_loop(main())
     assert finished.code == 0, finished.result["reasons"]
     total = HOLD_S * CLIENTS * RATE
-    start = finished.stage_start("steady")
     response, service = finished.histogram("publish_latency"), finished.histogram("publish_service_time")
     assert response.count == service.count == total
-    stall.check(response, start)
-    stall.check(finished.histogram("delivery_latency"), start)
+    stall.check(finished, "publish_latency")
+    stall.check(finished, "delivery_latency")
     # One message of each client was at the broker, written in the first 100 ms of the stall.
     assert above(service, STALL_S - 1 / RATE - 0.02) == CLIENTS
-    assert above(service, CATCH_UP_S) == CLIENTS
-    waiting = len(stall.waits(start)) - CLIENTS
+    assert above(service, STALL_S / 2) == CLIENTS
+    waiting = len(stall.waits(finished.stage_start("steady"))) - CLIENTS
     assert finished.result["generator"]["late"] >= waiting
     assert finished.ledger["ok"] == total
