@@ -103,6 +103,7 @@ class WorkerPool:
             await asyncio.wait(self._tasks, timeout=_CLOSE_GRACE)
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _listen(self, number: int, process: Process) -> None:
         assert process.stdout is not None
