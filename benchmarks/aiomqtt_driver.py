@@ -80,7 +80,7 @@ class Fleet:
 async def idle(fleet: Fleet) -> dict[str, float]:
     work = fleet.work
     await fleet.connect(0, "first")
-    await asyncio.sleep(1)
+    await asyncio.sleep(0.5)
     rss_one, before = rss(), time.process_time()
     await fleet.connect_all([(index, f"idle-{index}") for index in range(work.clients)])
     connected = time.process_time()

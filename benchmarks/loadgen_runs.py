@@ -73,9 +73,9 @@ def _idle(settings: Settings, clients: int) -> dict[str, Any]:
         },
         "stages": [
             {"name": "first", "connect": "10/s", "groups": ["first"]},
-            {"name": "settle", "hold": "1s"},
+            {"name": "settle", "hold": "500ms"},
             {"name": "connect", "connect": f"{settings.connect_rate}/s", "groups": ["idle"]},
-            {"name": "idle", "hold": f"{settings.idle_s if clients > 1 else 1}s"},
+            {"name": "idle", "hold": f"{settings.idle_s}s" if clients > 1 else "500ms"},
         ],
     }
 
