@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from loadgen.diagnosis import diagnose
+from loadgen.diagnosis import Diagnosis, diagnose
 from loadgen.engine.transport import Connection, cause_of
 from loadgen.errors import Problem, TargetError
 from loadgen.identity.tls import IdentityContexts
@@ -181,15 +181,22 @@ async def check_target(
         ConfigError: the CA file cannot be used.
     """
     outcomes = await probe_nodes(target, clients, groups)
-    nodes_of: dict[tuple[str, str, str], list[str]] = {}
+    told: dict[tuple[str, str], tuple[Diagnosis, list[str]]] = {}
     for node, (client, outcome) in outcomes.items():
-        if outcome.phase != "ready":
-            found = diagnose(target, node, client, phase=outcome.phase, cause=outcome.cause, places=places)
-            nodes_of.setdefault((found.key, found.what, found.mend), []).append(target.node_names[node])
-    if nodes_of:
+        if outcome.phase == "ready":
+            continue
+        found = diagnose(target, node, client, phase=outcome.phase, cause=outcome.cause, places=places)
+        # Each node was asked by a client of its own; that alone makes no cause of its own.
+        anonymous = found.what.replace(repr(client.client_id), "").replace(repr(client.identity.cn), "")
+        told.setdefault((found.key, anonymous), (found, []))[1].append(target.node_names[node])
+    if told:
         raise TargetError(
             [
-                Problem(places.of(*key.split(".")) if places else key, f"{', '.join(nodes)}: {what}", mend)
-                for (key, what, mend), nodes in nodes_of.items()
+                Problem(
+                    places.of(*found.key.split(".")) if places else found.key,
+                    f"{', '.join(nodes)}: {found.what}",
+                    found.mend,
+                )
+                for found, nodes in told.values()
             ]
         )
