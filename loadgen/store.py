@@ -40,6 +40,7 @@ class RunWriter:
         Raises:
             ConfigError: the folder cannot be made or written.
         """
+        self._trouble: OSError | None = None
         now = datetime.now(UTC)
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         try:
@@ -70,22 +71,47 @@ class RunWriter:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Add one worker's interval."""
-        self._snapshots.write(snapshot.to_json() + "\n")
+        line = snapshot.to_json() + "\n"
+        with self._keeping_trouble():
+            self._snapshots.write(line)
 
     def event(self, event: dict[str, Any]) -> None:
         """Add one event."""
-        self._events.write(json.dumps(event, separators=(",", ":"), default=str) + "\n")
+        line = json.dumps(event, separators=(",", ":"), default=str) + "\n"
+        with self._keeping_trouble():
+            self._events.write(line)
 
     def flush(self) -> None:
         """Hand all lines so far to the operating system."""
-        self._snapshots.flush()
-        self._events.flush()
+        with self._keeping_trouble():
+            self._snapshots.flush()
+            self._events.flush()
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Close the logs and write the result."""
-        self._snapshots.close()
-        self._events.close()
-        self._write_json(RESULT, result)
+        """Close the logs and write the result.
+
+        Raises:
+            ConfigError: the folder could not be written, now or at any time during the run.
+        """
+        with self._keeping_trouble():
+            self._snapshots.close()
+        with self._keeping_trouble():
+            self._events.close()
+        with self._keeping_trouble():
+            self._write_json(RESULT, result)
+        if self._trouble is not None:
+            raise ConfigError(
+                f"the run's folder {self.path} is not complete: {self._trouble.strerror or self._trouble}",
+                "make room there, or choose another with --runs",
+            )
+
+    @contextlib.contextmanager
+    def _keeping_trouble(self) -> Iterator[None]:
+        """A disk that is full must not stop a run in its midst: clients are still to be disconnected."""
+        try:
+            yield
+        except OSError as error:
+            self._trouble = self._trouble or error
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         temporary = self.path / f".{name}"

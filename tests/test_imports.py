@@ -51,8 +51,8 @@ def test_imports_point_downward() -> None:
         allowed = ALLOWED.get(unit)
         if allowed is None:
             continue
-        for other in _ours(_imports(path)) - {unit} - allowed:
-            wrong.append(f"{path.relative_to(PACKAGE)} imports loadgen.{other}")
+        others = _ours(_imports(path)) - {unit} - allowed
+        wrong += [f"{path.relative_to(PACKAGE)} imports loadgen.{other}" for other in others]
     assert not wrong, "\n".join(wrong)
 
 
@@ -60,7 +60,7 @@ def test_only_the_command_line_imports_the_command_line() -> None:
     wrong = [
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
-        if _unit(path) != "cli" and "cli" in _ours(_imports(path))
+        if _unit(path) not in {"cli", "__main__"} and "cli" in _ours(_imports(path))
     ]
     assert not wrong
 

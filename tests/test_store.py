@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +10,6 @@ from loadgen.errors import ConfigError
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
 from loadgen.store import RunWriter, open_run, run_number
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def snapshot(
@@ -126,9 +123,24 @@ def test_result_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "replace", full)
     monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ConfigError, match=r"is not complete: No space left on device \(make room there"):
         writer.finish({"a": 1})
     assert open_run(writer.path).result == {}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_does_not_stop_a_run_and_is_told_at_its_end(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path, "x", "name: x\n", {})
+    writer._snapshots.close()
+    writer._snapshots = open("/dev/full", "a", encoding="utf-8")  # noqa: PTH123, SIM115
+    for interval in range(200):
+        writer.snapshot(snapshot(0, interval))
+        writer.event({"event": "a"})
+        writer.flush()
+    with pytest.raises(ConfigError, match="No space left on device"):
+        writer.finish({"a": 1})
+    assert open_run(writer.path).result == {"a": 1}
+    assert len(open_run(writer.path).events()) == 200
 
 
 def test_values_that_json_does_not_know_do_not_lose_a_run(tmp_path: Path) -> None:
