@@ -216,7 +216,10 @@ def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
         for each in evaluate(_defaults(findings, totals, named), totals, findings.ledger, durations, stages)
     ]
     verdicts = [each.verdict for each, _ in rows]
-    reasons = [each.reason for each, _ in rows if each.reason]
+    # What `_checks` says of the generator says more than its default thresholds.
+    reasons = [
+        each.reason for each, default in rows if each.reason and not (default and each.metric in _HEALTH)
+    ]
     for verdict, reason in _checks(findings, totals):
         verdicts.append(verdict)
         reasons.append(reason)
@@ -241,7 +244,7 @@ def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[Thr
 
 def _of_generator(result: ThresholdResult) -> ThresholdResult:
     """A generator that was too slow makes the run prove nothing; `_checks` says so in words."""
-    if result.metric in ("send_lag", "loop_lag") and result.verdict is Verdict.FAIL:
+    if result.metric in _HEALTH and result.verdict is Verdict.FAIL:
         return replace(result, verdict=Verdict.INVALID, reason="the generator was the bottleneck")
     return result
 
@@ -321,6 +324,7 @@ def _dropped(findings: Findings, totals: Snapshot, never: int) -> int:
 
 
 _LONGEST_SILENCE = 3.0
+_HEALTH = ("send_lag", "loop_lag")
 
 
 def _why(totals: Snapshot) -> str:

@@ -35,7 +35,7 @@ def make_root(suite: str, root: Path, *, mirror: str | None, report: Report) -> 
         BrokerError: No root, no debootstrap to be had, or it failed (its last words are in it).
     """
     if os.geteuid() != 0:
-        raise BrokerError("making a root folder needs root (debootstrap, chroot)", "run it with sudo")
+        raise BrokerError("making a root folder needs root (debootstrap, chroot)", "run it in a root shell")
     _need_debootstrap(report)
     partial = root.with_name(f"{root.name}.partial")
     root.parent.mkdir(parents=True, exist_ok=True)

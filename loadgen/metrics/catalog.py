@@ -1,4 +1,4 @@
-"""Every metric loadgen takes, by name: what it is, its unit and where it comes from (DESIGN §5 and §6)."""
+"""Every metric loadgen takes, by name: what it is, its unit and its source (docs/architecture.md)."""
 
 from __future__ import annotations
 

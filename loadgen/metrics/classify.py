@@ -1,4 +1,4 @@
-"""Put every (publisher, subscriber, sequence number) into exactly one class (DESIGN §6)."""
+"""Put every (publisher, subscriber, sequence number) into exactly one class (docs/architecture.md)."""
 
 from __future__ import annotations
 

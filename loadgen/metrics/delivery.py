@@ -1,4 +1,4 @@
-"""The delivery ledger: what all publishers sent and all subscribers received (DESIGN §6)."""
+"""The delivery ledger: what all publishers sent and all subscribers received (docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each publisher sent and each subscriber received, kept as sequence ranges (DESIGN §6).
+"""What each publisher sent and each subscriber received, kept as sequence ranges (docs/architecture.md).
 
 A publisher is one stream of messages numbered from 0, with an id that is unique in the run; both stand in the
 header of every payload. A log costs memory for each gap, never for each message.

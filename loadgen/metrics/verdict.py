@@ -1,4 +1,4 @@
-"""Pass, fail or invalid: how severe outcomes win, and the exit code of each (DESIGN §8)."""
+"""Pass, fail or invalid: how severe outcomes win, and the exit code of each (docs/architecture.md)."""
 
 from __future__ import annotations
 
