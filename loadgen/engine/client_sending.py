@@ -81,8 +81,6 @@ class Sending(ClientState):
             ):
                 return _BLOCKED
         except LocalProtocolError as error:
-            if self._session.state is not State.CONNECTED:
-                return _BLOCKED  # the broker has just closed the session, and the loss is about to be told
             # The broker's CONNACK forbids it: too large, or a QoS it does not have.
             self._drop(stream)
             self._context.note_once("publish_impossible", self, error=str(error))

@@ -246,9 +246,8 @@ class Connection(asyncio.Protocol):
     def _fail(self, cause: str) -> None:
         owner, self._owner = self._owner, None
         if self._transport is not None:
-            # abort() drops what the transport still holds, and there may be what we owe the peer: a TLS
-            # alert, or the DISCONNECT that names the rule it broke.
-            if cause.startswith(("tls:", "protocol-error:")) and not self._transport.is_closing():
+            # abort() drops what the transport still holds, and a TLS alert that we owe the peer may be there.
+            if cause.startswith("tls:") and not self._transport.is_closing():
                 self._transport.close()
             else:
                 self._transport.abort()

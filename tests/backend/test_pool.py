@@ -160,7 +160,7 @@ def test_a_bug_in_a_callback_fails_the_worker_and_its_fleet_stops(
                 await lead.set_up()
                 await lead.connect()
                 monkeypatch.setattr(Client, "publish", broken)
-                lead.pool.broadcast(StartStage("steady", "hold", monotonic_ns()))
+                lead.pool.broadcast(StartStage("steady", "hold", monotonic_ns() + 50_000_000))
                 await lead.until(lambda: bool(lead.failed))
             assert lead.failed[0].what.startswith("ZeroDivisionError: a bug (")
             await broker.until(lambda: not broker.connections)
