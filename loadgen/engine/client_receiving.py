@@ -88,8 +88,8 @@ class Receiving(Sending):
             self._counts.unique += 1
             if place == REORDERED:
                 rec.reordered += 1
-        if self._context.records(intended):
-            rec.delivery_latency.append(now - intended)
+        if (book := self._context.books.recorder(intended, rec)) is not None:
+            book.delivery_latency.append(now - intended)
 
     def _on_foreign(self) -> None:
         self._rec.foreign += 1
@@ -112,9 +112,9 @@ class Receiving(Sending):
             rec.publish_errors += 1
             if event.reason >= 0x80:
                 return
-        if self._context.records(intended):
-            rec.publish_latency.append(now - intended)
-            rec.publish_service_time.append(now - sent)
+        if (book := self._context.books.recorder(intended, rec)) is not None:
+            book.publish_latency.append(now - intended)
+            book.publish_service_time.append(now - sent)
 
     def _on_other(self, event: Event, now: int) -> None:
         if isinstance(event, Connected):

@@ -54,8 +54,8 @@ class Sending(ClientState):
             if sent > 0:
                 connection.send(self._session.take())
                 self.last_sent = sent
-                if self._context.records(intended):
-                    self._rec.send_lag.append(sent - intended)
+                if (rec := self._context.books.recorder(intended, self._rec)) is not None:
+                    rec.send_lag.append(sent - intended)
             return
         if self.phase >= Phase.FAILED:
             self._drop(stream)

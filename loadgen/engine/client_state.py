@@ -153,6 +153,9 @@ class ClientState:
             self._connection.abort("timeout")
 
     def _cancel_opening(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            self._opening = None
+        """Stop waiting for TCP; called while the phase is still the connection's."""
+        opening, self._opening = self._opening, None
+        # Once TCP is up the connection ends itself. A task cancelled in the moment between would make uvloop
+        # close the socket without telling the connection.
+        if opening is not None and self.phase is Phase.TCP:
+            opening.cancel()

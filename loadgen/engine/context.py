@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from bisect import bisect_right
 from collections import Counter
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from loadgen.engine.bookkeeping import StageBooks
 from loadgen.engine.phase import Phase
 from loadgen.errors import TargetError
 from loadgen.identity.tls import IdentityContexts
@@ -46,7 +46,12 @@ class FleetContext:
     """See the module's docstring; one per shard."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, target: TargetSettings, run_id: int, seed: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        target: TargetSettings,
+        run_id: int,
+        seed: int,
+        worker: int = 0,
     ) -> None:
         """Make the one TLS context; `resolve` must follow before any client connects."""
         self.loop = loop
@@ -58,8 +63,8 @@ class FleetContext:
         self.stopping = False
         self.recording = True
         """Whether the present stage is recorded: for what has no intended time, such as connections."""
-        self._unrecorded: list[int] = []
-        """Start, end, start, end … (monotonic ns, ascending) of the stages that are not recorded."""
+        self.books = StageBooks(worker)
+        """Where operations with an intended time are recorded."""
         self.phases: Counter[tuple[str, Phase]] = Counter()
         """(group, phase) → clients."""
         self.connected_by_node: Counter[int] = Counter()
@@ -101,18 +106,6 @@ class FleetContext:
         """
         name = self.target.server_name or self.target.nodes[node][0]
         return self._tls.for_identity(identity).wrap_bio(incoming, outgoing, server_hostname=name)
-
-    def leave_out(self, start: int, end: int) -> None:
-        """Record no operation that is intended from `start` to before `end`; spans come in their order."""
-        spans = self._unrecorded
-        if spans and spans[-1] == start:
-            spans[-1] = end
-        else:
-            spans += (start, end)
-
-    def records(self, intended: int) -> bool:
-        """Whether an operation intended at this time goes into the histograms."""
-        return not bisect_right(self._unrecorded, intended) & 1
 
     # -- counts ----------------------------------------------------------------------------------
 

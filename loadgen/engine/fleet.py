@@ -42,7 +42,7 @@ class Fleet:
         """Build the clients; `report` takes each interval's snapshot, events and number of dropped ones."""
         self.shard = shard
         self._loop = asyncio.get_running_loop()
-        self.context = FleetContext(self._loop, shard.target, run_id, seed)
+        self.context = FleetContext(self._loop, shard.target, run_id, seed, shard.number)
         self._report = report
         self._recorder = Recorder(shard.number)
         factories = {each.number: PayloadFactory(run_id, each.payload) for each in shard.definitions}
@@ -109,9 +109,8 @@ class Fleet:
         groups: tuple[str, ...] = (),
     ) -> None:
         """Enter a stage at `at` (monotonic ns), not a moment earlier."""
-        if kind == "hold" and not record:
-            # Noted at once: another worker may enter the stage, and its messages come, before we do.
-            self.context.leave_out(at, at + self.shard.segments[name].duration)
+        # Noted at once: another worker may enter the stage, and its messages come, before we do.
+        self.context.books.announce(name, at, record=record)
 
         def enter() -> None:
             wait = at - monotonic_ns()
@@ -134,6 +133,7 @@ class Fleet:
         self._cut(at if at > self._interval_start else monotonic_ns())
         self.stage = name
         self.context.recording = record
+        self.context.books.enter(name)
 
     def _start_connects(self, at: int, rate: float, groups: tuple[str, ...]) -> None:
         offsets: dict[str, int] = {}
@@ -210,14 +210,15 @@ class Fleet:
             client.account_traffic()
         # The middle decides which second an interval belongs to: timers may be a little early or late.
         middle = (self._interval_start + now) // 2
+        interval = max((middle - self._origin) // _SECOND, 0)
+        start, self._interval_start = self._interval_start, now
+        for stage, recorder in self.context.books.closed():
+            late = recorder.snapshot(interval=interval, start_ns=start, end_ns=now, stage=stage)
+            if late.histograms:
+                self._report(late, [], 0)
         snapshot = self._recorder.snapshot(
-            interval=max((middle - self._origin) // _SECOND, 0),
-            start_ns=self._interval_start,
-            end_ns=now,
-            stage=self.stage,
-            gauges=self._gauges(),
+            interval=interval, start_ns=start, end_ns=now, stage=self.stage, gauges=self._gauges()
         )
-        self._interval_start = now
         events, self.context.events = self.context.events, []
         dropped, self.context.events_dropped = self.context.events_dropped, 0
         self._report(snapshot, events, dropped)

@@ -140,9 +140,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
         self._fail(self._closed or cause_of(exc))
-        gone, self._gone = self._gone, None
-        if gone is not None:
-            gone()
+        self._tell_gone()
 
     def pause_writing(self) -> None:
         """The kernel's send buffer is full."""
@@ -205,6 +203,12 @@ class Connection(asyncio.Protocol):
     def _linger_over(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+        self._tell_gone()
+
+    def _tell_gone(self) -> None:
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
 
     def abort(self, cause: str) -> None:
         """Drop the connection at once and tell the owner why."""

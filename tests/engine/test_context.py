@@ -4,8 +4,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadgen.engine.context import FleetContext
 from loadgen.engine.phase import Phase, is_permanent
@@ -32,27 +30,6 @@ class Named:
 def context() -> FleetContext:
     loop: Any = None
     return FleetContext(loop, settings(("a", 1), ("b", 2)), 7, 1)
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=6))
-def test_spans_that_are_left_out(gaps_and_lengths: list[tuple[int, int]]) -> None:
-    loop: Any = None
-    context = FleetContext(loop, settings(("a", 1)), 7, 1)
-    left_out: set[int] = set()
-    at = 0
-    for gap, length in gaps_and_lengths:
-        at += gap
-        context.leave_out(at, at + length)
-        left_out.update(range(at, at + length))
-        at += length
-    assert [context.records(instant) for instant in range(at + 3)] == [
-        instant not in left_out for instant in range(at + 3)
-    ]
-
-
-def test_everything_is_recorded_unless_said_otherwise(context: FleetContext) -> None:
-    assert context.records(0)
-    assert context.records(1 << 62)
 
 
 def test_phases_and_nodes_are_counted(context: FleetContext) -> None:

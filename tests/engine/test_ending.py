@@ -90,6 +90,20 @@ def test_stopping_before_and_while_connecting(rigs: Rigs, run: Run) -> None:
     run(scenario())
 
 
+def test_stopping_in_any_moment_of_a_connect_ends(rigs: Rigs, run: Run) -> None:
+    async def scenario() -> None:
+        async with rigs.broker() as broker:
+            for turns in range(60):
+                async with rigs.rig(rigs.plan(broker.port, {"g": {"clients": 2}})) as rig:
+                    rig.start_connect()
+                    for _ in range(turns // 3):
+                        await asyncio.sleep(0)
+                    await asyncio.wait_for(rig.fleet.stop(), 20)
+                    assert rig.phases() == [Phase.CLOSED] * 2
+
+    run(scenario())
+
+
 def test_a_peer_that_never_closes_does_not_hold_up_the_end(rigs: Rigs, run: Run) -> None:
     async def scenario() -> None:
         async with rigs.broker() as broker, rigs.rig(rigs.plan(broker.port, {"g": {}})) as rig:

@@ -6,6 +6,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from loadgen.engine.phase import Phase
+from loadgen.metrics.recorder import Recorder
 from tests.engine.rig import PUBLISH, SUBSCRIBE, until
 
 if TYPE_CHECKING:
@@ -77,13 +78,11 @@ def test_a_warm_up_is_left_out_before_its_worker_enters_it(rigs: Rigs, run: Run)
             await rig.connect()
             at = monotonic_ns() + 3_600_000_000_000
             rig.fleet.start_stage("warm", "hold", at, record=False)
-            records = rig.fleet.context.records
-            assert [records(at + offset) for offset in (-1, 0, 199_999_999, 200_000_000)] == [
-                True,
-                False,
-                False,
-                True,
-            ]
+            rig.fleet.start_stage("steady", "hold", at + 200_000_000)
+            present = Recorder().group("g")
+            books = rig.fleet.context.books
+            found = [books.recorder(at + each, present) for each in (-1, 0, 199_999_999, 200_000_000)]
+            assert [each is None for each in found] == [False, True, True, False]
             assert rig.fleet.stage == "connect"
 
     run(scenario())
