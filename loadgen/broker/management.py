@@ -113,7 +113,11 @@ class Management:
         result: list[dict[str, Any]] = await self._request(
             "GET", "/api/connections", query={"disable_stats": "true", **query}
         )
-        if result and "client_properties" in columns and not any("client_properties" in row for row in result):
+        if (
+            result
+            and "client_properties" in columns
+            and not any("client_properties" in row for row in result)
+        ):
             # Up to 4.0 a list without statistics is one without client ids too; then the costly list it is.
             result = await self._request("GET", "/api/connections", query=query)
         return result

@@ -167,6 +167,8 @@ class Client(Receiving):
             # end.
             self.log.session_lost(promised=False)
         self._drop_backlog()
+        if phase is not Phase.FAILED:
+            self._record_unanswered(self._session.unacknowledged_tokens(), monotonic_ns())
         self._set_phase(Phase.CLOSED)
         if connection is None:
             return False

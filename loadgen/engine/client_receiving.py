@@ -135,6 +135,7 @@ class Receiving(Sending):
         rec = self._rec
         rec.republished += event.resent
         rec.abandoned += len(event.abandoned)
+        self._record_unanswered(event.abandoned, now)
         self._counts.inflight -= len(event.abandoned)
         self._context.note(
             "connected",

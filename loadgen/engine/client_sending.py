@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from loadgen.engine.client_state import ClientState
 from loadgen.engine.phase import Phase
-from loadgen.engine.stream import Stream
+from loadgen.engine.stream import InFlight, Stream
 from loadgen.errors import LocalProtocolError
 from loadgen.mqtt.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from loadgen.engine.context import FleetContext
     from loadgen.engine.transport import Connection
     from loadgen.metrics.recorder import GroupRecorder
@@ -155,8 +157,21 @@ class Sending(ClientState):
             self._say_goodbye(connection)
             connection.finish()
         self._drop_backlog()
+        self._record_unanswered(self._session.unacknowledged_tokens(), monotonic_ns())
         self._counts.inflight -= self._session.unacknowledged
         self._context.settled(self)
+
+    def _record_unanswered(self, tokens: Iterable[object], now: int) -> None:
+        """Record how long publishes have waited that will get no answer any more: at least that.
+
+        Left out, they would make the percentiles better the worse the broker is.
+        """
+        for token in cast("Iterable[InFlight]", tokens):
+            _, _, intended, sent = token
+            self._rec.unanswered += 1
+            if (book := self._context.books.recorder(intended, self._rec)) is not None:
+                book.publish_latency.append(now - intended)
+                book.publish_service_time.append(now - sent)
 
     def _say_goodbye(self, connection: Connection) -> None:
         """Send DISCONNECT where MQTT allows one, and end the broker's session with it."""

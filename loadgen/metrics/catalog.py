@@ -36,8 +36,10 @@ _ALL = (
     _histogram("mqtt_connect", "CONNECT written → CONNACK received"),
     _histogram("connect_time", "intended time of the connection → CONNACK with success"),
     _histogram("subscribe_time", "SUBSCRIBE written → SUBACK received"),
-    _histogram("publish_latency", "intended time of the message → PUBACK (response time)"),
-    _histogram("publish_service_time", "message written to the socket → PUBACK"),
+    _histogram(
+        "publish_latency", "intended time of the message → PUBACK (response time); no answer: → giving up"
+    ),
+    _histogram("publish_service_time", "message written to the socket → PUBACK; no answer: → giving up"),
     _histogram("delivery_latency", "intended time of the message → received by a subscriber"),
     _histogram("send_lag", "intended time of the message → written to the socket: our own lateness"),
     _histogram("loop_lag", "how late the event loop woke", "worker"),
@@ -56,6 +58,9 @@ _ALL = (
     _counter("published", "messages", "PUBLISH packets handed to the socket for the first time"),
     _counter("republished", "messages", "PUBLISH packets sent again with DUP after a session was resumed"),
     _counter("abandoned", "messages", "unacknowledged publishes given up because their session was gone"),
+    _counter(
+        "unanswered", "messages", "QoS 1 publishes without any answer when the run or their session ended"
+    ),
     _counter("acknowledged", "messages", "PUBACKs with success"),
     _counter("publish_errors", "messages", "PUBACKs with a reason of 0x80 or more, or 0x10 (no subscriber)"),
     _counter("received", "messages", "PUBLISH packets received, duplicates included"),

@@ -45,6 +45,7 @@ class GroupRecorder:
     published: int
     republished: int
     abandoned: int
+    unanswered: int
     acknowledged: int
     publish_errors: int
     received: int

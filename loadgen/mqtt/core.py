@@ -86,6 +86,11 @@ class SessionCore:
         """QoS 1 publishes accepted and not yet acknowledged, with those waiting to be sent again."""
         return len(self.inflight) + len(self._waiting or ())
 
+    def unacknowledged_tokens(self) -> list[object]:
+        """What `publish()` was given with each of them, in the order of publishing."""
+        tokens = [token for _, token in self.inflight.values()]
+        return tokens + [token for _, _, token in self._waiting or ()]
+
     def connection_lost(self) -> None:
         """Forget the connection and keep the session; unacknowledged publishes wait for a resume."""
         self._step(Step.LOST)

@@ -62,7 +62,7 @@ def test_messages_of_a_client_that_never_got_in_are_the_failure_of_its_connectio
     assert finished.code == 99
 
 
-def test_unanswered_messages_are_named_because_no_percentile_holds_them(bench: Bench) -> None:
+def test_unanswered_messages_count_with_the_time_they_waited(bench: Bench) -> None:
     def answer(_number: int, packet: PublishPacket) -> int | None:
         return 0 if place(packet)[1] < MESSAGES - 5 else None
 
@@ -74,6 +74,9 @@ def test_unanswered_messages_are_named_because_no_percentile_holds_them(bench: B
     finished = run_on_fast_loop(main())
     unanswered = CLIENTS * 5
     assert classes(finished) == {"recovered": unanswered, "ok": CLIENTS * MESSAGES - unanswered}
-    assert finished.result["metrics"]["publish_latency"]["count"] == CLIENTS * MESSAGES - unanswered
+    latency = finished.result["metrics"]["publish_latency"]
+    assert latency["count"] == CLIENTS * MESSAGES
+    # They waited through the whole drain stage, which ended by its time.
+    assert latency["max"] > 1.0
     (warning,) = finished.result["warnings"]
-    assert warning.startswith(f"{unanswered} of {CLIENTS * MESSAGES} messages")
+    assert warning.startswith(f"{unanswered} messages sent at QoS 1 were never answered")
