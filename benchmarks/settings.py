@@ -50,7 +50,7 @@ FULL = Settings(
 QUICK = Settings(
     repeats=1,
     clients=100,
-    rival_clients=40,
+    rival_clients=20,
     connect_rate=100,
     rival_connect_rate=100,
     idle_s=1,
@@ -59,6 +59,6 @@ QUICK = Settings(
     rate=300,
     payload=256,
     warm_up_s=1,
-    steady_s=2,
-    processes=3,
+    steady_s=1,
+    processes=2,
 )
