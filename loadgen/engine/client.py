@@ -98,7 +98,7 @@ class Client(Receiving):
             rec.count_code("disconnect_codes", cause)
             self._lost_at = now
             self._connect_due = now
-            if self._context.recording:
+            if self._context.recording and self.last_received:
                 rec.detect_time.append(now - self.last_received)
         else:
             rec.connect_failures += 1

@@ -24,6 +24,8 @@ from loadgen.mqtt.state import State
 from loadgen.plan.payload import HEADER, HEADER_SIZE, MAGIC
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loadgen.engine.stream import InFlight
 
 _NEVER_EXPIRES = 0xFFFFFFFF
@@ -132,26 +134,9 @@ class Receiving(Sending):
     def _on_connected(self, event: Connected, now: int) -> None:
         self._disarm()
         self._record_connect(now)
-        rec = self._rec
-        rec.republished += event.resent
-        rec.abandoned += len(event.abandoned)
-        self._record_unanswered(event.abandoned, now)
-        self._counts.inflight -= len(event.abandoned)
-        self._context.note(
-            "connected",
-            self,
-            session_present=event.session_present,
-            attempts=self._attempt,
-            seconds=(now - (self._lost_at or self._connect_due)) / 1e9,
+        subscribes = self._admitted(
+            now, session_present=event.session_present, resent=event.resent, abandoned=event.abandoned
         )
-        subscribes = bool(self.plan.filters) and not (event.session_present and self._subscribed)
-        if subscribes:
-            if self._subscribed_once and not event.session_present and self.log is not None:
-                self.log.session_lost(promised=self._session_was_promised(now))
-                rec.sessions_lost += 1
-            # A session that is there may be from before this run, or have been cut off before it had our
-            # subscriptions: only a SUBACK in this session says that they stand.
-            self._subscribed = False
         if self._session.state is not State.CONNECTED:
             return  # accepted and closed in one breath: the loss is the next event
         if subscribes:
@@ -161,6 +146,30 @@ class Receiving(Sending):
             self._arm(self._context.target.connack_timeout)
         else:
             self._ready()
+
+    def _admitted(self, now: int, *, session_present: bool, resent: int, abandoned: Sequence[object]) -> bool:
+        """Account for a session that the broker opened or resumed; whether it lacks our subscriptions."""
+        rec = self._rec
+        rec.republished += resent
+        rec.abandoned += len(abandoned)
+        self._record_unanswered(abandoned, now)
+        self._counts.inflight -= len(abandoned)
+        self._context.note(
+            "connected",
+            self,
+            session_present=session_present,
+            attempts=self._attempt,
+            seconds=(now - (self._lost_at or self._connect_due)) / 1e9,
+        )
+        subscribes = bool(self.plan.filters) and not (session_present and self._subscribed)
+        if subscribes:
+            if self._subscribed_once and not session_present and self.log is not None:
+                self.log.session_lost(promised=self._session_was_promised(now))
+                rec.sessions_lost += 1
+            # A session that is there may be from before this run, or have been cut off before it had our
+            # subscriptions: only a SUBACK in this session says that they stand.
+            self._subscribed = False
+        return subscribes
 
     def _record_connect(self, now: int) -> None:
         connection = self._connection
@@ -191,26 +200,30 @@ class Receiving(Sending):
 
     def _on_subscribed(self, event: Subscribed, now: int) -> None:
         self._disarm()
+        if self._granted(event.reasons, now) and self._session.state is State.CONNECTED:
+            self._ready()
+
+    def _granted(self, reasons: Sequence[int], now: int) -> bool:
+        """Account for a SUBACK; False when the broker refused a subscription, and the client gave up."""
         rec = self._rec
         if self._context.recording:
             rec.subscribe_time.append(now - self._subscribe_at)
         refused = False
-        for reason, (_, asked) in zip(event.reasons, self.plan.filters, strict=True):
+        for reason, (_, asked) in zip(reasons, self.plan.filters, strict=True):
             rec.count_code("suback_codes", f"0x{reason:02X}")
             if reason >= 0x80 or reason < asked:
                 refused = True
         if refused:
             rec.subscribe_failures += 1
-            self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in event.reasons])
+            self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in reasons])
             self._give_up()
-            return
+            return False
         self._subscribed = True
         if not self._subscribed_once:
             self._subscribed_once = True
             if self._context.publishing and self.log is not None:
                 self.log.late_start()
-        if self._session.state is State.CONNECTED:
-            self._ready()
+        return True
 
     def _on_refused(self, event: Refused) -> None:
         code = f"0x{event.reason:02X}"

@@ -39,10 +39,21 @@ def client_context(
     Raises:
         ConfigError: the CA file cannot be read, or a version is unknown.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    set_up_context(context, ca, versions, insecure=insecure)
+    return context
+
+
+def set_up_context(
+    context: ssl.SSLContext, ca: Path | None, versions: Sequence[str], *, insecure: bool
+) -> None:
+    """Make a new client's context (of a class of one's own, say) as `client_context` makes them.
+
+    Arguments and errors are those of `client_context`.
+    """
     unknown = [version for version in versions if version not in _VERSIONS]
     if unknown or not versions:
         raise ConfigError(f"tls.versions: {', '.join(unknown) or 'none given'}", 'write "1.2", "1.3" or both')
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     chosen = sorted(_VERSIONS[version] for version in versions)
     context.minimum_version, context.maximum_version = chosen[0], chosen[-1]
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -53,7 +64,6 @@ def client_context(
         _load_ca(context, ca)
     elif not insecure:
         context.load_default_certs()
-    return context
 
 
 def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
