@@ -472,7 +472,7 @@ class Coordinator:
 
     def _take_report(self, report: Report) -> None:
         self.tally.add(report.snapshot)
-        self.writer.snapshot(report.snapshot)
+        self.writer.snapshot(report.line)
         for event in report.events:
             self.writer.event(event)
         if report.events_dropped:

@@ -67,7 +67,7 @@ class _Judgement:
 def build_result(findings: Findings) -> dict[str, Any]:
     """`result.json`; its keys stand in `report/schema.py` and docs/result.md."""
     scenario = findings.plan.scenario
-    totals = findings.tally.total.snapshot()
+    totals = findings.tally.total()
     judged = _judge(findings, totals)
     connected = len(findings.plan.clients) - sum(final.never_connected for final in findings.finals)
     if findings.lost_workers:

@@ -69,9 +69,9 @@ class RunWriter:
             except OSError:
                 temporary.unlink()
 
-    def snapshot(self, snapshot: Snapshot) -> None:
-        """Add one worker's interval."""
-        line = snapshot.to_json() + "\n"
+    def snapshot(self, line: str) -> None:
+        """Add one worker's interval, as `Snapshot.to_json` wrote it."""
+        line = line + "\n"
         with self._keeping_trouble():
             self._snapshots.write(line)
 

@@ -1,38 +1,66 @@
-"""Adds up what workers report while a run goes on: totals, stages, peaks, and the last second."""
+"""Adds up what workers report while a run goes on: totals, stages, peaks, and the last second to show."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loadgen.metrics.snapshot import Snapshot, merge_time, merge_workers
+from loadgen.metrics.dense import DenseSum
+from loadgen.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from loadgen.metrics.histogram import Histogram
+    from collections.abc import Collection
+
+    from loadgen.metrics.packed import PackedSnapshot
+
+SHOWN = frozenset({"publish_latency", "delivery_latency", "send_lag"})
+"""The metrics whose histograms `Tally.next_interval` gives for each second."""
 
 
 @dataclass(slots=True)
 class Sums:
     """Running sums of histograms and counters, added to in place."""
 
-    histograms: dict[str, Histogram] = field(default_factory=dict)
+    histograms: dict[str, DenseSum] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
 
-    def add(self, snapshot: Snapshot) -> None:
-        """Add one interval."""
-        for key, histogram in snapshot.histograms.items():
+    def add(self, packed: PackedSnapshot) -> None:
+        """Add one interval of one worker."""
+        for key, histogram in packed.histograms.items():
             mine = self.histograms.get(key)
             if mine is None:
-                self.histograms[key] = histogram.copy()
-            else:
-                mine += histogram
-        counters = self.counters
-        for key, count in snapshot.counters.items():
-            counters[key] = counters.get(key, 0) + count
+                mine = self.histograms[key] = DenseSum()
+            mine.add(histogram)
+        self.count(packed.counters)
 
-    def snapshot(self, stage: str = "") -> Snapshot:
-        """The sums as a snapshot, to select from."""
-        return Snapshot(interval=0, stage=stage, histograms=self.histograms, counters=self.counters)
+    def merge(self, other: Sums) -> None:
+        """Add other sums."""
+        for key, histogram in other.histograms.items():
+            if histogram.count or histogram.out_of_range:
+                self.histograms.setdefault(key, DenseSum()).merge(histogram)
+        self.count(other.counters)
+
+    def count(self, counters: dict[str, int]) -> None:
+        """Add counters."""
+        mine = self.counters
+        for key, count in counters.items():
+            mine[key] = mine.get(key, 0) + count
+
+    def clear(self) -> None:
+        """Be empty again, keeping the arrays for the next second."""
+        for histogram in self.histograms.values():
+            histogram.clear()
+        self.counters = {}
+
+    def snapshot(self, stage: str = "", metrics: Collection[str] | None = None) -> Snapshot:
+        """The sums as a snapshot, to select from; `metrics` limits which histograms it has."""
+        histograms = {
+            key: histogram.histogram()
+            for key, histogram in self.histograms.items()
+            if (histogram.count or histogram.out_of_range)
+            and (metrics is None or key.partition("|")[0] in metrics)
+        }
+        return Snapshot(interval=0, stage=stage, histograms=histograms, counters=dict(self.counters))
 
 
 class Tally:
@@ -40,9 +68,17 @@ class Tally:
 
     def __init__(self, workers: int) -> None:
         """Start with nothing reported."""
-        self.total = Sums()
         self.stages: dict[str, Sums] = {}
-        self._parts: dict[int, dict[int, list[Snapshot]]] = {}
+        """Stage name → the sum of its intervals."""
+        self.counters: dict[str, int] = {}
+        """Counters of the whole run so far, as in snapshots."""
+        self._seconds: dict[int, Sums] = {}
+        """Interval → the sum over the workers so far."""
+        self._spans: dict[int, tuple[int, int]] = {}
+        """Interval → its start and end, monotonic ns."""
+        self._spare: list[Sums] = []
+        self._newest: dict[int, int] = {}
+        """Worker → the newest interval it reported."""
         self._gauges: dict[int, dict[str, float]] = {}
         self.workers = set(range(workers))
         """Workers that still report."""
@@ -50,14 +86,61 @@ class Tally:
         """Highest sum of the workers' resident memory, bytes."""
         self.connected_peak = 0.0
 
-    def add(self, snapshot: Snapshot) -> None:
+    def add(self, packed: PackedSnapshot) -> None:
         """Take one worker's interval."""
-        self.total.add(snapshot)
-        self.stages.setdefault(snapshot.stage, Sums()).add(snapshot)
-        self._parts.setdefault(snapshot.interval, {}).setdefault(snapshot.worker, []).append(snapshot)
-        self._gauges[snapshot.worker] = snapshot.gauges
-        self.rss_peak = max(self.rss_peak, self.gauge("rss"))
-        self.connected_peak = max(self.connected_peak, self.gauge("connected"))
+        self.stages.setdefault(packed.stage, Sums()).add(packed)
+        for key, count in packed.counters.items():
+            self.counters[key] = self.counters.get(key, 0) + count
+        self._add_to_second(packed)
+        self._newest[packed.worker] = max(self._newest.get(packed.worker, -1), packed.interval)
+        if packed.gauges:
+            self._gauges[packed.worker] = packed.gauges
+            self.rss_peak = max(self.rss_peak, self.gauge("rss"))
+            self.connected_peak = max(self.connected_peak, self.gauge("connected"))
+
+    def _add_to_second(self, packed: PackedSnapshot) -> None:
+        interval = packed.interval
+        second = self._seconds.get(interval)
+        if second is None:
+            second = self._seconds[interval] = self._spare.pop() if self._spare else Sums()
+        for key, histogram in packed.histograms.items():
+            if key.partition("|")[0] in SHOWN:
+                second.histograms.setdefault(key, DenseSum()).add(histogram)
+        second.count(packed.counters)
+        start, end = self._spans.get(interval, (packed.start_ns, packed.end_ns))
+        self._spans[interval] = (min(start, packed.start_ns), max(end, packed.end_ns))
+
+    def next_interval(self) -> Snapshot | None:
+        """The oldest interval that all living workers have left behind, added up; None when there is none.
+
+        It has all counters, the histograms of `SHOWN`, and the latest gauges.
+        """
+        if not self._seconds:
+            return None
+        interval = min(self._seconds)
+        if any(self._newest.get(worker, -1) <= interval for worker in self.workers):
+            return None
+        second = self._seconds.pop(interval)
+        snapshot = second.snapshot()
+        second.clear()
+        self._spare.append(second)
+        snapshot.interval = interval
+        snapshot.start_ns, snapshot.end_ns = self._spans.pop(interval)
+        for of_worker in self._gauges.values():
+            for key, value in of_worker.items():
+                snapshot.gauges[key] = snapshot.gauges.get(key, 0.0) + value
+        return snapshot
+
+    def total(self) -> Snapshot:
+        """The sum of all stages."""
+        total = Sums()
+        for sums in self.stages.values():
+            total.merge(sums)
+        return total.snapshot()
+
+    def count(self, counter: str) -> int:
+        """A counter of the whole run so far, over all groups."""
+        return sum(count for key, count in self.counters.items() if key.partition("|")[0] == counter)
 
     def gauge(self, name: str) -> float:
         """The latest value of a gauge, summed over workers and groups."""
@@ -67,14 +150,3 @@ class Tally:
             for key, value in gauges.items()
             if key.partition("|")[0] == name
         )
-
-    def next_interval(self) -> Snapshot | None:
-        """The oldest interval that all living workers have left behind, added up; None when there is none."""
-        for interval in sorted(self._parts):
-            newer = {worker for later, parts in self._parts.items() if later > interval for worker in parts}
-            if not self.workers <= newer:
-                return None
-            parts = self._parts.pop(interval)
-            # A stage that began within the second cut a worker's interval in two: gauges count once.
-            return merge_workers(merge_time(snapshots) for snapshots in parts.values())
-        return None

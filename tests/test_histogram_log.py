@@ -63,7 +63,7 @@ def a_run(tmp_path: Path) -> tuple[RunWriter, list[int]]:
                         "loop_lag|": Histogram([1000 * (worker + 1)]),
                         "connect_time|a": Histogram(),
                     },
-                )
+                ).to_json()
             )
     writer.finish({"started_at": "2026-01-02T03:04:05+00:00"})
     return writer, samples
@@ -105,7 +105,7 @@ def test_lines_are_of_the_standard_form(tmp_path: Path) -> None:
 
 def test_a_killed_run_has_a_log_too(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, "x", "name: x\n", {})
-    writer.snapshot(Snapshot(0, 0, 5, 10, "s", {"send_lag|g": Histogram([2000])}))
+    writer.snapshot(Snapshot(0, 0, 5, 10, "s", {"send_lag|g": Histogram([2000])}).to_json())
     writer.flush()
     log = read_log(write_histogram_log(open_run(writer.path)))
     assert log["send_lag"][0].get_total_count() == 1

@@ -46,7 +46,7 @@ def test_a_killed_run_is_invalid_and_shows_what_it_had(tmp_path: Path) -> None:
                         "connack_codes:0x00|g": 1,
                     },
                     {"connected|g": 2.0 - interval, "rss": 100.0},
-                )
+                ).to_json()
             )
     writer.event({"ns": int(7e9), "event": "stage", "stage": "steady", "kind": "hold"})
     writer.flush()

@@ -30,7 +30,7 @@ def snapshot(
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path / "deep" / "runs", "name", "name: x\n", {"clients": 4})
-    writer.snapshot(snapshot(0, 0))
+    writer.snapshot(snapshot(0, 0).to_json())
     writer.event({"ns": 5, "event": "stage"})
     writer.finish({"verdict": "pass"})
     run = open_run(writer.path)
@@ -44,7 +44,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 def test_lines_are_on_disk_after_flush(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, "x", "name: x\n", {})
-    writer.snapshot(snapshot(0, 0))
+    writer.snapshot(snapshot(0, 0).to_json())
     writer.event({"event": "a"})
     writer.flush()
     run = open_run(writer.path)
@@ -55,7 +55,7 @@ def test_lines_are_on_disk_after_flush(tmp_path: Path) -> None:
 
 def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, "x", "name: x\n", {})
-    writer.snapshot(snapshot(0, 0))
+    writer.snapshot(snapshot(0, 0).to_json())
     writer.event({"event": "a"})
     writer.finish({})
     for name, line in (("snapshots.jsonl", snapshot(0, 1).to_json()), ("events.jsonl", '{"event":"b"}')):
@@ -75,7 +75,7 @@ def test_timeline_adds_workers_and_keeps_stages_apart(tmp_path: Path) -> None:
         snapshot(0, 1, "a", 3),
         snapshot(0, 1, "b", 4, part=0.5),
     ):
-        writer.snapshot(each)
+        writer.snapshot(each.to_json())
     writer.finish({})
     seen = [(one.interval, one.stage, one.count("published")) for one in open_run(writer.path).timeline()]
     assert seen == [(0, "a", 3), (1, "a", 3), (1, "b", 9)]
@@ -134,7 +134,7 @@ def test_a_full_disk_does_not_stop_a_run_and_is_told_at_its_end(tmp_path: Path) 
     writer._snapshots.close()
     writer._snapshots = open("/dev/full", "a", encoding="utf-8")  # noqa: PTH123, SIM115
     for interval in range(200):
-        writer.snapshot(snapshot(0, interval))
+        writer.snapshot(snapshot(0, interval).to_json())
         writer.event({"event": "a"})
         writer.flush()
     with pytest.raises(ConfigError, match="No space left on device"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loadgen.metrics.snapshot import Snapshot
+    from loadgen.metrics.packed import PackedSnapshot
     from loadgen.plan.plan import Shard
 
 
@@ -81,7 +81,9 @@ class Progress:
 class Report:
     """One interval's snapshot and the events in it."""
 
-    snapshot: Snapshot
+    snapshot: PackedSnapshot
+    line: str
+    """The snapshot as it goes to disk: written by the worker, so that the coordinator needs not."""
     events: list[dict[str, Any]] = field(default_factory=list)
     events_dropped: int = 0
 

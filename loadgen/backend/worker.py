@@ -22,6 +22,7 @@ from loadgen.backend.messages import (
 from loadgen.engine.fleet import Fleet
 from loadgen.engine.health import peak_rss, process_usage
 from loadgen.errors import LoadgenError
+from loadgen.metrics.packed import pack_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +109,7 @@ class Worker:
         self._send(Progress(worker=self._number, stage=self._fleet.stage, **self._fleet.progress()))
 
     def _report(self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int) -> None:
-        self._send(Report(snapshot, events, dropped))
+        self._send(Report(pack_snapshot(snapshot), snapshot.to_json(), events, dropped))
 
     @contextlib.contextmanager
     def _watching_callbacks(self) -> Iterator[None]:

@@ -77,7 +77,7 @@ class Watch:
 
 
 def _errors(coordinator: Coordinator) -> dict[str, int]:
-    totals = coordinator.tally.total.snapshot()
+    totals = coordinator.tally
     errors = {
         "connect failures": totals.count("connect_failures"),
         "disconnects": totals.count("disconnects"),

@@ -213,7 +213,8 @@ class Fleet:
         interval = max((middle - self._origin) // _SECOND, 0)
         start, self._interval_start = self._interval_start, now
         for stage, recorder in self.context.books.closed():
-            late = recorder.snapshot(interval=interval, start_ns=start, end_ns=now, stage=stage)
+            # No time of its own: it belongs to a stage whose seconds are over.
+            late = recorder.snapshot(interval=interval, start_ns=now, end_ns=now, stage=stage)
             if late.histograms:
                 self._report(late, [], 0)
         snapshot = self._recorder.snapshot(
@@ -246,7 +247,13 @@ class Fleet:
         if self.context.stopping:
             return
         self.context.stopping = True
-        self._pacing.stop()
+        try:
+            self._pacing.stop()
+        finally:
+            # Also when a bug of ours is what ends the run: the brokers shall not be left with our sessions.
+            await self._end()
+
+    async def _end(self) -> None:
         for timer in self._stage_timers:
             timer.cancel()
         if self._connect_timer is not None:

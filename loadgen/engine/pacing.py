@@ -36,19 +36,15 @@ class PacingDriver:
 
     def stop(self) -> None:
         """Publish what fell due before the segment's end, and nothing after."""
-        self._finish_segment()
-        self._segment = None
+        segment, self._segment = self._segment, None
         self._cancel()
+        if segment is not None:
+            self._send_due(segment, segment.load_to, 1 << 62)
 
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _finish_segment(self) -> None:
-        segment = self._segment
-        if segment is not None:
-            self._send_due(segment, segment.load_to, 1 << 62)
 
     def _run(self) -> None:
         self._timer = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from loadgen.engine.fleet import Fleet
+from loadgen.metrics.packed import pack_snapshot
 from loadgen.plan.plan import make_plan
 from loadgen.scenario.load import load_scenario
 from loadgen.tally import Sums
@@ -104,7 +105,7 @@ class Rig:
         sums = Sums()
         for snapshot in self.snapshots:
             if stage in {None, snapshot.stage}:
-                sums.add(snapshot)
+                sums.add(pack_snapshot(snapshot))
         return sums.snapshot()
 
     def count(self, name: str, stage: str | None = None) -> int:
