@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from loadgen.diagnosis import Diagnosis, diagnose
+from loadgen.engine.dialing import dial_from
 from loadgen.engine.transport import Connection, cause_of
 from loadgen.errors import Problem, TargetError
 from loadgen.identity.tls import IdentityContexts
@@ -131,7 +132,10 @@ async def probe(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(target.tcp_timeout / 1e9):
-            await loop.create_connection(lambda: connection, host, port)
+            if (source := target.source(client.number)) is None:
+                await loop.create_connection(lambda: connection, host, port)
+            else:
+                await dial_from(loop, connection, source, host, port)
     except (OSError, TimeoutError) as error:
         connection.abort(cause_of(error))
     try:
@@ -154,7 +158,10 @@ async def probe_nodes(
         ConfigError: the CA file cannot be used.
     """
     contexts = IdentityContexts(
-        Path(target.ca) if target.ca else None, target.versions, insecure=target.insecure
+        Path(target.ca) if target.ca else None,
+        target.versions,
+        insecure=target.insecure,
+        ciphers=target.ciphers,
     )
     chosen: dict[int, ClientPlan] = {}
     for client in clients:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import loadgen
 from loadgen.errors import ExitCode
+from loadgen.generator_faults import generator_faults
 from loadgen.machine import available_cores
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.delivery import PublisherLog
@@ -176,6 +177,7 @@ def _generator(findings: Findings, totals: Snapshot) -> dict[str, Any]:
             "send_lag": limits.send_lag / 1e9,
             "loop_lag": limits.loop_lag / 1e9,
             "max_dropped": limits.max_dropped,
+            "max_late": limits.max_late,
         },
     }
 
@@ -255,33 +257,10 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
     """What makes a run fail or prove nothing, beyond thresholds."""
     found: list[tuple[Verdict, str]] = [(Verdict.INVALID, lost) for lost in findings.lost_workers]
     limits = findings.plan.scenario.generator
-    for metric, limit in (("send_lag", limits.send_lag), ("loop_lag", limits.loop_lag)):
-        histogram = totals.select(metric)
-        if histogram.count and histogram.percentile(99.0) > limit:
-            found.append(
-                (
-                    Verdict.INVALID,
-                    (
-                        f"the generator was the bottleneck: {metric} p99 was "
-                        f"{histogram.percentile(99.0) / 1e6:.1f}ms, and {limit / 1e6:g}ms is the most it may "
-                        f"be (generator.{metric})"
-                    ),
-                )
-            )
     clients = len(findings.plan.clients)
     never = sum(final.never_connected for final in findings.finals)
     dropped = _dropped(findings, totals, never)
-    if dropped > limits.max_dropped:
-        found.append(
-            (
-                Verdict.INVALID,
-                (
-                    f"{dropped} messages were due and never sent, so the load was not the planned one "
-                    f"(generator.max_dropped is {limits.max_dropped}, max_backlog bounds how many a client "
-                    "may hold back)"
-                ),
-            )
-        )
+    found += [(Verdict.INVALID, fault) for fault in generator_faults(limits, totals, dropped)]
     if findings.lagging > _LONGEST_SILENCE:
         found.append(
             (

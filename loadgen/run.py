@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_users
 from loadgen.coordinator import Coordinator, Observer
+from loadgen.engine.dialing import not_local
 from loadgen.errors import ConfigError, Problem, TargetError
 from loadgen.histogram_log import write_histogram_log
 from loadgen.identity.check import check_authorities, check_identities
@@ -126,12 +127,17 @@ def prepare(
 
 
 def check_target_files(scenario: Scenario, places: Places) -> list[Problem]:
-    """Look at the files and the password that the target section names; nothing is sent anywhere."""
+    """Look at the files, password and source addresses that the target section names; nothing is sent."""
     target = scenario.target
     problems = []
     if target.tls.ca is not None:
         place = places.of("target", "tls", "ca")
         problems += [_placed(place, each) for each in check_authorities(Path(target.tls.ca))]
+    for source in target.sources:
+        if reason := not_local(source):
+            place = places.of("target", "source_addresses")
+            what = f"cannot connect from {source}: {reason}"
+            problems.append(Problem(place, what, f"give it to this machine (ip addr add {source}/32 dev lo)"))
     if target.management is not None:
         if target.management.ca is not None:
             place = places.of("target", "management", "ca")

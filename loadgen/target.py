@@ -11,7 +11,7 @@ from loadgen.broker.embedded import EmbeddedBroker
 from loadgen.broker.management import Management, ManagementError
 from loadgen.errors import ConfigError
 from loadgen.identity.authority import Authority
-from loadgen.scenario.model import Scenario, TlsSettings, Uri
+from loadgen.scenario.model import Scenario, Uri
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -91,7 +91,9 @@ def _embedded(scenario: Scenario) -> Iterator[OpenTarget]:
         target = scenario.target.model_copy(
             update={
                 "uris": (Uri(broker.host, broker.port),),
-                "tls": TlsSettings(ca=str(authority.certificate), versions=scenario.target.tls.versions),
+                "tls": scenario.target.tls.model_copy(
+                    update={"ca": str(authority.certificate), "insecure": False, "server_name": None}
+                ),
             }
         )
         resolved = scenario.model_copy(update={"target": target})

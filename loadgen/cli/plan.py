@@ -70,8 +70,13 @@ def _text(numbers: dict[str, Any]) -> str:
         f"messages   {numbers['messages']:,} in all, {numbers['pairs']:,} publisher-subscriber pairs",
         (
             f"needs      {numbers['descriptors_per_worker']:,} open files a worker, "
-            f"{numbers['ports_per_node']:,} local ports to a node, "
+            f"{numbers['ports_per_node']:,} local ports to a node"
+            f"{_from(numbers['source_addresses'])}, "
             f"{numbers['memory_bytes'] / (1 << 20):,.0f} MiB of memory"
         ),
     ]
     return "\n".join(lines)
+
+
+def _from(sources: int) -> str:
+    return f" from each of {sources:,} addresses" if sources > 1 else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loadgen.engine.backoff import Backoff
 from loadgen.engine.client_receiving import Receiving
+from loadgen.engine.dialing import dial_from
 from loadgen.engine.phase import PHASE_WORDS, Phase, is_permanent
 from loadgen.engine.transport import Connection, cause_of
 
@@ -45,16 +46,20 @@ class Client(Receiving):
 
     async def _open_tcp(self, connection: Connection) -> None:
         """Connect to the first of the node's addresses that takes the connection."""
+        loop = self._context.loop
+        source = self._context.target.source(self.plan.number)
         *spare, last = self._context.addresses(self.node)
         try:
-            for host, port in spare:
+            for host, port in (*spare, last):
                 try:
-                    await self._context.loop.create_connection(lambda: connection, host, port)
+                    if source is None:
+                        await loop.create_connection(lambda: connection, host, port)
+                    else:
+                        await dial_from(loop, connection, source, host, port)
                     break
                 except OSError:
-                    continue
-            else:
-                await self._context.loop.create_connection(lambda: connection, *last)
+                    if (host, port) == last:
+                        raise
         except OSError as error:
             connection.abort(cause_of(error))
         finally:

@@ -75,7 +75,9 @@ class FleetContext:
         self._noted: set[str] = set()
         self._addresses: list[tuple[tuple[str, int], ...]] = []
         self.counts = Counts()
-        self._tls = IdentityContexts(_ca(target), target.versions, insecure=target.insecure)
+        self._tls = IdentityContexts(
+            _ca(target), target.versions, insecure=target.insecure, ciphers=target.ciphers
+        )
 
     async def resolve(self) -> None:
         """Look every node's name up once, so that thousands of connects do not.

@@ -27,6 +27,7 @@ def client_context(
     ca: Path | None,
     versions: Sequence[str] = ("1.2", "1.3"),
     insecure: bool = False,  # noqa: FBT001, FBT002
+    ciphers: Sequence[str] = (),
 ) -> ssl.SSLContext:
     """Make a context for connections to a broker; make one per worker (and type of key), not per client.
 
@@ -35,17 +36,23 @@ def client_context(
             system's are never loaded.
         versions: TLS versions to offer, `1.2` and `1.3`.
         insecure: neither check the broker's certificate nor its name.
+        ciphers: suites of TLS 1.2 to offer, in order of preference; OpenSSL's choice when empty.
 
     Raises:
-        ConfigError: the CA file cannot be read, or a version is unknown.
+        ConfigError: the CA file cannot be read, or a version or cipher suite is unknown.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    set_up_context(context, ca, versions, insecure=insecure)
+    set_up_context(context, ca, versions, insecure=insecure, ciphers=ciphers)
     return context
 
 
 def set_up_context(
-    context: ssl.SSLContext, ca: Path | None, versions: Sequence[str], *, insecure: bool
+    context: ssl.SSLContext,
+    ca: Path | None,
+    versions: Sequence[str],
+    *,
+    insecure: bool,
+    ciphers: Sequence[str] = (),
 ) -> None:
     """Make a new client's context (of a class of one's own, say) as `client_context` makes them.
 
@@ -57,6 +64,13 @@ def set_up_context(
     chosen = sorted(_VERSIONS[version] for version in versions)
     context.minimum_version, context.maximum_version = chosen[0], chosen[-1]
     context.options |= ssl.OP_NO_RENEGOTIATION
+    if ciphers:
+        try:
+            context.set_ciphers(":".join(ciphers))
+        except ssl.SSLError:
+            raise ConfigError(
+                f"tls.ciphers: OpenSSL knows none of {', '.join(ciphers)}", "openssl ciphers -s -tls1_2"
+            ) from None
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -89,17 +103,27 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
 class IdentityContexts:
     """The shared contexts of a worker: one for each type of key among its identities."""
 
-    __slots__ = ("_ca", "_contexts", "_insecure", "_versions")
+    __slots__ = ("_ca", "_ciphers", "_contexts", "_insecure", "_versions")
 
     def __init__(
-        self, ca: Path | None, versions: Sequence[str] = ("1.2", "1.3"), *, insecure: bool = False
+        self,
+        ca: Path | None,
+        versions: Sequence[str] = ("1.2", "1.3"),
+        *,
+        insecure: bool = False,
+        ciphers: Sequence[str] = (),
     ) -> None:
         """Make the first context, so that a wrong CA file or version is found now.
 
         Arguments and errors are those of `client_context`.
         """
-        self._ca, self._versions, self._insecure = ca, tuple(versions), insecure
-        self._contexts = {"ec-p256": client_context(ca, versions, insecure)}
+        self._ca, self._versions, self._insecure, self._ciphers = (
+            ca,
+            tuple(versions),
+            insecure,
+            tuple(ciphers),
+        )
+        self._contexts = {"ec-p256": client_context(ca, versions, insecure, ciphers)}
 
     def for_identity(self, identity: Identity) -> ssl.SSLContext:
         """The context, with this identity loaded, for a connection made before the next call (one thread).
@@ -109,7 +133,7 @@ class IdentityContexts:
         """
         context = self._contexts.get(identity.key_type)
         if context is None:
-            context = client_context(self._ca, self._versions, self._insecure)
+            context = client_context(self._ca, self._versions, self._insecure, self._ciphers)
             self._contexts[identity.key_type] = context
         load_identity(context, identity)
         return context

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loadgen.errors import Problem
 from loadgen.plan.pacer import events_until
+from loadgen.plan.settings import source_of
 
 if TYPE_CHECKING:
     from loadgen.plan.plan import Plan
@@ -52,7 +54,9 @@ class Needs:
     descriptors: int
     """Open files of the largest worker."""
     ports: int
-    """Local ports towards the node with most clients."""
+    """Local ports of the busiest pair of a source address and a node."""
+    sources: int
+    """Addresses to connect from; 1 when the system chooses it."""
     memory: int
     """Bytes of all workers together."""
     duration: float
@@ -63,8 +67,11 @@ def needs_of(plan: Plan, workers: int) -> Needs:
     """Add up what the plan needs."""
     names = [str(uri) for uri in plan.scenario.target.uris] or ["embedded"]
     per_node = dict.fromkeys(names, 0)
+    sources = len(plan.scenario.target.sources) or 1
+    per_pair: Counter[tuple[int, int]] = Counter()
     for client in plan.clients:
         per_node[names[client.nodes[0]]] += 1
+        per_pair[source_of(client.number, len(names), sources), client.nodes[0]] += 1
     rate = deliveries = volume = 0.0
     by_stream = {definition.number: definition for definition in plan.definitions}
     for client in plan.clients:
@@ -86,7 +93,8 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         publish_bytes=volume,
         messages=messages,
         descriptors=largest + SPARE_DESCRIPTORS,
-        ports=max(per_node.values()),
+        ports=max(per_pair.values(), default=0),
+        sources=sources,
         memory=len(plan.clients) * CLIENT_MEMORY + workers * WORKER_MEMORY,
         duration=_duration(plan),
     )
@@ -121,9 +129,11 @@ def shortfalls(needs: Needs, machine: Machine) -> list[Problem]:
         problems.append(
             Problem(
                 "",
-                f"{needs.ports} clients go to one node, and this machine has {machine.ports} local ports "
-                "for it",
-                "widen net.ipv4.ip_local_port_range, spread over more nodes, or use fewer clients",
+                f"{needs.ports} clients go from one address to one node, and this machine has "
+                f"{machine.ports} local ports for that",
+                f"connect from {-(-needs.ports * needs.sources // machine.ports)} addresses "
+                "(target.source_addresses), widen net.ipv4.ip_local_port_range, spread over more nodes, or "
+                "use fewer clients",
             )
         )
     if needs.memory > machine.memory:
@@ -167,5 +177,6 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
         "duration": needs.duration,
         "descriptors_per_worker": needs.descriptors,
         "ports_per_node": needs.ports,
+        "source_addresses": needs.sources,
         "memory_bytes": needs.memory,
     }

@@ -43,6 +43,10 @@ class TargetSettings:
     versions: tuple[str, ...]
     server_name: str | None
     insecure: bool
+    ciphers: tuple[str, ...]
+    """Suites of TLS 1.2, in order of preference; empty: OpenSSL's choice."""
+    sources: tuple[str, ...]
+    """Addresses to connect from; empty: the system's choice."""
     tcp_timeout: int
     tls_timeout: int
     connack_timeout: int
@@ -53,6 +57,19 @@ class TargetSettings:
     def node_names(self) -> tuple[str, ...]:
         """`host:port` of each node, as in reports."""
         return tuple(f"{host}:{port}" for host, port in self.nodes)
+
+    def source(self, client: int) -> str | None:
+        """Address that a client connects from, by its number in the run; None: the system chooses."""
+        return self.sources[source_of(client, len(self.nodes), len(self.sources))] if self.sources else None
+
+
+def source_of(client: int, nodes: int, sources: int) -> int:
+    """Which of the source addresses a client uses.
+
+    The clients of each node take the addresses in turn. By the client's number alone, three nodes and three
+    addresses would give each node one address, and not a port more than with none.
+    """
+    return client // nodes % sources
 
 
 def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
@@ -87,6 +104,8 @@ def target_settings(scenario: Scenario) -> TargetSettings:
         versions=tuple(target.tls.versions),
         server_name=target.tls.server_name,
         insecure=target.tls.insecure,
+        ciphers=target.tls.ciphers,
+        sources=target.sources,
         tcp_timeout=target.timeouts.tcp,
         tls_timeout=target.timeouts.tls,
         connack_timeout=target.timeouts.connack,

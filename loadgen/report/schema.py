@@ -160,7 +160,7 @@ _GENERATOR = record(
         "loop_lag": summary("how late the event loops woke"),
         "send_lag": summary("from the intended time of a publish to its write"),
         "dropped": whole("publishes never sent because a client's backlog was full"),
-        "late": whole("publishes sent after their intended time by more than the limit"),
+        "late": whole("publishes that waited for a connection or for the broker's quota"),
         "workers": whole("worker processes"),
         "workers_lost": whole("worker processes that died"),
         "limits": record(
@@ -169,6 +169,7 @@ _GENERATOR = record(
                 "send_lag": number("p99, seconds"),
                 "loop_lag": number("p99, seconds"),
                 "max_dropped": whole("publishes"),
+                "max_late": whole("publishes; null is no limit") | {"type": ["integer", "null"]},
             },
         ),
     },

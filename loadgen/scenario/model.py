@@ -62,6 +62,8 @@ class GeneratorLimits(Strict):
     """Highest p99 of how late the event loop woke."""
     max_dropped: Whole = 0
     """Most messages dropped because a client's backlog was full."""
+    max_late: Whole | None = None
+    """Most messages that waited for a connection or for the broker's quota; no limit when left out."""
 
 
 class Scenario(Strict):

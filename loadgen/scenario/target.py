@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from loadgen.errors import ConfigError
-from loadgen.scenario.base import Flag, Strict, Text, malformed
+from loadgen.scenario.base import Flag, Strict, Text, malformed, one_or_many
+from loadgen.scenario.ciphers import CipherField
+from loadgen.scenario.sources import SourceField
 from loadgen.scenario.units import NS_PER_S, PositiveDuration
 from loadgen.scenario.uri import UriField, check_http_uri
 
@@ -31,10 +33,25 @@ class TlsSettings(Strict):
         tuple[Annotated[TlsVersion, BeforeValidator(_quoted_version)], ...], Field(min_length=1)
     ] = ("1.2", "1.3")
     """TLS versions offered."""
+    ciphers: Annotated[
+        tuple[CipherField, ...],
+        BeforeValidator(one_or_many, json_schema_input_type=CipherField | list[CipherField]),
+    ] = ()
+    """Cipher suites of TLS 1.2 offered, in order of preference, by OpenSSL's names; only with
+    `versions: ["1.2"]`. OpenSSL's own choice when left out."""
     server_name: Text | None = None
     """Name to expect in the brokers' certificates when it is not the host of the URI."""
     insecure: Flag = False
     """Do not check the brokers' certificates; the report says so."""
+
+    @model_validator(mode="after")
+    def _ciphers_have_an_effect(self) -> TlsSettings:
+        if self.ciphers and self.versions != ("1.2",):
+            raise malformed(
+                "ciphers are suites of TLS 1.2, and with TLS 1.3 on offer they would not be used",
+                'write versions: ["1.2"], or remove ciphers',
+            )
+        return self
 
 
 class Secret(Strict):
@@ -125,6 +142,12 @@ class Target(Strict):
     """The nodes: `mqtts://host:port`, port 8883 when left out."""
     spread: Literal["round-robin", "random", "in-order"] = "round-robin"
     """Which node a client tries first, and the order after a failure."""
+    source_addresses: Annotated[
+        tuple[SourceField, ...],
+        BeforeValidator(one_or_many, json_schema_input_type=SourceField | list[SourceField]),
+    ] = ()
+    """Addresses of this machine to connect from, used in turn: each gives about 28,000 more connections to a
+    node. An address, a range `127.0.1.1-127.0.1.20`, or a list of them; the system chooses when left out."""
     tls: TlsSettings = TlsSettings()
     """TLS settings of the clients."""
     management: Management | None = None
@@ -145,4 +168,11 @@ class Target(Strict):
             )
         if len(set(self.uris)) != len(self.uris):
             raise malformed("uris names a node twice", "remove the second")
+        if len(set(self.sources)) != len(self.sources):
+            raise malformed("source_addresses names an address twice", "remove the second")
         return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every address to connect from, in order."""
+        return tuple(address for each in self.source_addresses for address in each.addresses())

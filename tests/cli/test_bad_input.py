@@ -277,3 +277,13 @@ def test_whoever_reads_our_output_may_go_away(tmp_path: Path) -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_address_of_another_machine(
+    tmp_path: Path, certs: Certs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_scenario(tmp_path, certs, 1)
+    setting = "target.source_addresses=[127.0.1.1, 192.0.2.1]"
+    (error,) = errors_of(capsys, "run", "small.yaml", "--set", setting, code=104)
+    assert error.startswith("error: --set target.source_addresses: cannot connect from 192.0.2.1: ")
+    assert "ip addr add 192.0.2.1/32 dev lo" in error

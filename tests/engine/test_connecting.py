@@ -282,3 +282,26 @@ def test_connecting_once_is_enough(rigs: Rigs, run: Run) -> None:
             assert len(broker.connects) == 3
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        {"versions": ["1.2"]},
+        {"versions": ["1.3"]},
+        {"versions": ["1.2"], "ciphers": ["ECDHE-ECDSA-AES128-SHA256"]},
+    ],
+    ids=["1.2", "1.3", "cipher"],
+)
+def test_the_tls_asked_for_is_spoken(rigs: Rigs, run: Run, tls: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        async with rigs.broker() as broker:
+            settings = {"ca": str(rigs.authority.certificate), **tls}
+            async with rigs.rig(rigs.plan(broker.port, {"g": {}}, tls=settings)) as rig:
+                await rig.connect()
+                used = rig.clients[0].tls
+        assert used is not None
+        assert used[0] == f"TLSv{tls['versions'][0]}"
+        assert used[1] in tls.get("ciphers", [used[1]])
+
+    run(scenario())

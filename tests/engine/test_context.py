@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def settings(*nodes: tuple[str, int], ca: str | None = None) -> TargetSettings:
-    return TargetSettings(nodes, ca, ("1.3",), None, ca is None, 1, 1, 1, None)
+    return TargetSettings(nodes, ca, ("1.3",), None, ca is None, (), (), 1, 1, 1, None)
 
 
 class Named:

@@ -128,3 +128,19 @@ def test_pairs_that_cannot_be_loaded(authority: Authority, openssl: OpenSSL) -> 
         load_identity(context, gone)
     with pytest.raises(ConfigError, match=r"client_locked_key.pem: the private key is encrypted"):
         load_identity(context, locked)
+
+
+def test_the_chosen_cipher_suite_is_used(authority: Authority, server: ssl.SSLContext) -> None:
+    (client,) = authority.issue_clients([ClientRequest("dev")])
+    for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+        contexts = IdentityContexts(authority.certificate, ["1.2"], ciphers=[suite])
+        handshake = Handshake(contexts.for_identity(client), server)
+        assert handshake.seen() == "dev"
+        chosen = handshake.client.cipher()
+        assert chosen is not None
+        assert chosen[0] == suite
+
+
+def test_a_cipher_suite_that_is_not_there(authority: Authority) -> None:
+    with pytest.raises(ConfigError, match="OpenSSL knows none of NONSENSE"):
+        IdentityContexts(authority.certificate, ["1.2"], ciphers=["NONSENSE"])

@@ -77,3 +77,14 @@ def test_the_summary_is_json_and_names_every_group(plan: MakePlan) -> None:
     }
     assert found["pairs"] == 12
     assert [each["kind"] for each in found["stages"]] == ["connect", "hold", "hold", "drain"]
+
+
+def test_ports_are_those_of_the_busiest_pair_of_address_and_node(plan: MakePlan) -> None:
+    target = {"uris": [f"mqtts://127.0.0.{n}:8883" for n in (1, 2, 3)]}
+    groups = {"sensors": SENSORS | {"clients": 90, "client_id": "{index}"}, "boards": BOARDS}
+    assert needs_of(plan(groups=groups, target=target), 1).ports == 31
+    # As many addresses as nodes, so that only a turn per node gives each node all of them.
+    needs = needs_of(plan(groups=groups, target=target | {"source_addresses": "127.0.1.1-127.0.1.3"}), 1)
+    assert (needs.ports, needs.sources) == (11, 3)
+    (problem,) = shortfalls(needs, replace(ROOMY, ports=8))
+    assert "connect from 5 addresses" in problem.mend
