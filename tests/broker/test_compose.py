@@ -10,8 +10,11 @@ from loadgen.broker.ports import accepts
 from loadgen.broker.process import wait_until
 from tests.broker.composed import ADDRESS
 from tests.broker.witness import Witness
+from tests.shipped import run_shipped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.broker.composed import Composed
 
 pytestmark = pytest.mark.docker
@@ -34,6 +37,20 @@ def test_a_certificate_gets_in_at_every_node_and_messages_cross(compose_cluster:
         two.paho.publish("compose/a", b"two", qos=1).wait_for_publish(10)
         assert wait_until(lambda: len(three.messages) == 2, 10, 0.02)
         assert sorted(three.messages) == [b"one", b"two"]
+
+
+def test_a_run_against_the_containers_passes(compose_cluster: Composed, tmp_path: Path) -> None:
+    target = compose_cluster.write_target(tmp_path / "target.yaml")
+    result = run_shipped(
+        tmp_path,
+        "rabbitmq-smoke.yaml",
+        *("--set", "stages.steady.hold=6s"),
+        target=target,
+        certs=compose_cluster.certs,
+    )
+    assert result["totals"]["connected"] == 300
+    assert result["ledger"]["lost"] == 0
+    assert sorted(result["broker"]["view"]["by_node"].values()) == [100, 100, 100]
 
 
 def test_the_key_on_the_host_stays_private(compose_cluster: Composed) -> None:

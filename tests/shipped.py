@@ -1,0 +1,60 @@
+"""Runs a shipped scenario as a user does: `loadgen` as a command, on a target file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SCENARIOS = ROOT / "scenarios"
+
+# The machine also carries the brokers here, and these tests judge the run's truth, not the machine's speed.
+LENIENT = ("--set", "generator.send_lag=2s", "--set", "generator.loop_lag=2s")
+
+
+def loadgen(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loadgen", *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def certificates_in(scenario: str, certs: Path) -> list[str]:
+    """`--set` options that make every identity set use the CA in `certs`."""
+    content = yaml.safe_load((SCENARIOS / scenario).read_text(encoding="utf-8"))
+    options: list[str] = []
+    for name in content["identities"]:
+        options += ["--set", f"identities.{name}.issue.out={certs}"]
+    return options
+
+
+def run_shipped(
+    folder: Path, scenario: str, *options: str, target: Path | None = None, certs: Path | None = None
+) -> dict[str, Any]:
+    """Provision (where there is a target) and run; give result.json. Fails with all output if that does."""
+    common = [str(SCENARIOS / scenario), *options]
+    if certs is not None:
+        common += certificates_in(scenario, certs)
+    if target is not None:
+        common += ["--target", str(target)]
+        provisioned = loadgen(folder, "provision", *common)
+        assert provisioned.returncode == 0, provisioned.stderr
+    done = loadgen(folder, "run", *common, *LENIENT, "--view", "quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("report: ")
+    report = Path(last.removeprefix("report: "))
+    assert report.stat().st_size > 100_000
+    result: dict[str, Any] = json.loads((report.parent / "result.json").read_text(encoding="utf-8"))
+    assert (folder / "runs/latest").resolve() == report.parent.resolve()
+    return result

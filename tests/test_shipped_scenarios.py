@@ -1,0 +1,67 @@
+"""Every scenario that ships with loadgen runs and passes, on the target it is made for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.shipped import SCENARIOS, run_shipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RabbitFactory
+
+RUN_HERE = {"quickstart.yaml", "rabbitmq-smoke.yaml", "fleet-telemetry.yaml"}
+
+SHORT_SMOKE = ("--set", "stages.steady.hold=6s")
+SHORT_FLEET = (
+    *("--set", "stages.connect.connect=250/s"),
+    *("--set", "stages.warm-up.hold=2s"),
+    *("--set", "stages.steady.hold=8s"),
+    *("--set", "stages.spike.hold=3s"),
+)
+
+
+def test_every_shipped_scenario_is_run_by_a_test() -> None:
+    assert {file.name for file in SCENARIOS.glob("*.yaml")} == RUN_HERE
+
+
+def nothing_missing(result: dict[str, Any], clients: int) -> None:
+    totals, ledger, view = result["totals"], result["ledger"], result["broker"]["view"]
+    assert result["verdict"] == "pass"
+    assert totals["connected"] == totals["clients"] == clients
+    assert totals["published"] > 0
+    assert totals["delivered"] == totals["expected_deliveries"] > 0
+    assert ledger["lost"] == ledger["unexpected"] == ledger["duplicate"] == 0
+    assert (view["checked"], view["ok"], view["mismatches"]) == (clients, clients, [])
+
+
+def test_quickstart_on_the_embedded_broker(tmp_path: Path) -> None:
+    result = run_shipped(tmp_path, "quickstart.yaml", "--set", "stages.steady.hold=5s")
+    nothing_missing(result, 100)
+    assert result["totals"]["published"] == result["totals"]["delivered"]
+    assert result["broker"]["kind"] == "embedded"
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("release", ["4.3", "4.0"])
+def test_smoke_on_three_real_nodes(release: str, rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
+    cluster = rabbitmq_factory(release)
+    result = run_shipped(
+        tmp_path, "rabbitmq-smoke.yaml", *SHORT_SMOKE, target=cluster.target_file, certs=cluster.certs
+    )
+    nothing_missing(result, 300)
+    assert result["broker"]["version"].startswith(release)
+    assert sorted(result["broker"]["view"]["by_node"].values()) == [100, 100, 100]
+
+
+@pytest.mark.rabbitmq
+def test_fleet_telemetry_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
+    cluster = rabbitmq_factory("4.3")
+    result = run_shipped(
+        tmp_path, "fleet-telemetry.yaml", *SHORT_FLEET, target=cluster.target_file, certs=cluster.certs
+    )
+    nothing_missing(result, 2012)
+    assert len(result["broker"]["view"]["by_node"]) == 3
