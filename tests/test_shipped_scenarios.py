@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RabbitFactory
 
-RUN_HERE = {"quickstart.yaml", "rabbitmq-smoke.yaml", "fleet-telemetry.yaml"}
+RUN_HERE = {"quickstart.yaml", "rabbitmq-smoke.yaml", "fleet-telemetry.yaml", "bench-rabbitmq.yaml"}
 
 SHORT_SMOKE = ("--set", "stages.steady.hold=6s")
 SHORT_FLEET = (
@@ -65,3 +65,18 @@ def test_fleet_telemetry_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tm
     )
     nothing_missing(result, 2012)
     assert len(result["broker"]["view"]["by_node"]) == 3
+
+
+@pytest.mark.rabbitmq
+def test_bench_setting_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
+    cluster = rabbitmq_factory("4.3")
+    result = run_shipped(
+        tmp_path,
+        "bench-rabbitmq.yaml",
+        *("--workers", "1", "--set", "stages.steady.hold=3s", "--set", "stages.warm-up.hold=1s"),
+        *("--set", "thresholds.send_lag=p99 <= 2s"),
+        target=cluster.target_file,
+        certs=cluster.certs,
+    )
+    nothing_missing(result, 104)
+    assert result["totals"]["published"] == result["totals"]["delivered"] == 4 * 2_000
