@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.figures import BenchmarkError
 from benchmarks.process import run
-from loadgen.identity.sets import read_directory
+from loadgen.identity.directory import read_directory
 from loadgen.identity.tls import IdentityContexts
 
 

@@ -26,8 +26,9 @@ from loadgen.backend.pool import WorkerPool
 from loadgen.broker.view import ExpectedConnection, ViewResult, check_view
 from loadgen.engine.health import process_usage
 from loadgen.errors import ExitCode, LoadgenError, WorkerError
-from loadgen.identity.identity import user_name
+from loadgen.identity.login import user_name
 from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
+from loadgen.plan.logins import login_rule
 from loadgen.result import Findings, build_result
 from loadgen.store import run_number
 from loadgen.tally import Tally
@@ -345,10 +346,11 @@ class Coordinator:
             self._view_task.cancel()
         assert self.target.view is not None
         ready = sum(each.ready for each in self._log.progress.values())
+        rule = login_rule(self.plan.scenario.target)
         expected = [
             ExpectedConnection(
                 client_id=client.client_id,
-                user=user_name(client.identity, self.plan.scenario.target.login_from),
+                user=user_name(client.identity, rule),
                 subject=client.identity.subject_rabbitmq,
                 user_properties=client.user_properties,
             )

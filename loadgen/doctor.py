@@ -16,8 +16,8 @@ import loadgen
 from loadgen.broker.provision import missing_users
 from loadgen.diagnosis import diagnose
 from loadgen.errors import ConfigError, ExitCode, LoadgenError
-from loadgen.identity.identity import user_name
 from loadgen.machine import this_machine
+from loadgen.plan.logins import users_of
 from loadgen.plan.needs import CLIENT_MEMORY, SPARE_DESCRIPTORS, WORKER_MEMORY
 from loadgen.plan.settings import group_settings, target_settings
 from loadgen.preflight import probe_nodes
@@ -201,8 +201,7 @@ async def _management(options: RunOptions, scenario: Scenario, prepared: Prepare
     if settings is None:
         mend = "add management to the target: without it the broker's own view of the clients is not checked"
         return [Check("management", State.WARNING, "the scenario names no management API", mend)]
-    login_from = scenario.target.login_from
-    names = sorted({user_name(client.identity, login_from) for client in prepared.plan.clients})
+    names = users_of((client.identity for client in prepared.plan.clients), scenario.target)
     checks = []
     try:
         async with management_of(settings) as management:

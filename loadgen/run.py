@@ -13,11 +13,11 @@ from loadgen.engine.dialing import not_local
 from loadgen.errors import ConfigError, Problem, TargetError
 from loadgen.histogram_log import write_histogram_log
 from loadgen.identity.check import check_authorities, check_identities
-from loadgen.identity.identity import user_name
-from loadgen.identity.prepare import prepare_set
+from loadgen.identity.prepare import prepare_sets
 from loadgen.machine import raise_descriptor_limit, this_machine
 from loadgen.metrics.catalog import THRESHOLD_METRICS
 from loadgen.places import Places
+from loadgen.plan.logins import Logins, predict_logins, users_of
 from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
 from loadgen.plan.plan import Plan, make_plan
 from loadgen.plan.settings import group_settings, target_settings
@@ -66,6 +66,8 @@ class Prepared:
     needs: Needs
     identities: dict[str, list[Identity]]
     warnings: list[Problem] = field(default_factory=list)
+    logins: Logins | None = None
+    """What the brokers will make of the clients; None for the embedded one, which takes any certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,9 @@ def prepare(
     problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
-    identities = {
-        name: prepare_set(name, spec, needed=_needed(scenario, name), progress=progress)
-        for name, spec in scenario.identities.items()
-    }
+    identities = prepare_sets(
+        scenario.identities, needed=lambda name: _needed(scenario, name), progress=progress
+    )
     problems += check_identities([each for group in identities.values() for each in group])
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
@@ -123,7 +124,11 @@ def prepare(
     lacking = shortfalls(needs, machine)
     if lacking:
         raise ConfigError(lacking)
-    return Prepared(plan, needs, identities, problems)
+    logins = None
+    if scenario.target.kind == "rabbitmq":
+        logins = predict_logins(plan.clients, scenario.target)
+        problems += logins.problems
+    return Prepared(plan, needs, identities, problems, logins)
 
 
 def check_target_files(scenario: Scenario, places: Places) -> list[Problem]:
@@ -219,7 +224,7 @@ async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[s
     """
     if target.management is None:
         return []
-    names = sorted({user_name(each.identity, target.scenario.target.login_from) for each in plan.clients})
+    names = users_of((each.identity for each in plan.clients), target.scenario.target)
     try:
         missing = await missing_users(target.management, names)
     except ManagementError as error:

@@ -35,6 +35,8 @@ def plan(
     prepared = prepare(options, read_scenario(options))
     warn(prepared.warnings)
     numbers = summary(prepared.plan, prepared.needs)
+    if prepared.logins is not None:
+        numbers["logins"] = prepared.logins.to_dict()
     if output_format is Format.JSON:
         write_json(numbers)
     else:
@@ -60,6 +62,8 @@ def _text(numbers: dict[str, Any]) -> str:
         lines.append(
             f"group      {name}: {group['clients']:,} clients; {'; '.join(does) or 'connect and idle'}"
         )
+    if "logins" in numbers:
+        lines += _logins(numbers["logins"])
     lines += [
         (
             f"load       {numbers['publish_rate']:,.1f} msg/s published, "
@@ -80,3 +84,19 @@ def _text(numbers: dict[str, Any]) -> str:
 
 def _from(sources: int) -> str:
     return f" from each of {sources:,} addresses" if sources > 1 else ""
+
+
+def _logins(logins: dict[str, Any]) -> list[str]:
+    vhosts = ", ".join(f"{vhost} ({count:,})" for vhost, count in logins["vhosts"].items())
+    ids = logins["client_id_from"]
+    lines = [
+        f"logins     {logins['users']:,} users by {logins['user_from']}; virtual hosts: {vhosts or 'none'}",
+        (
+            f"           client ids {f'must be {ids}' if ids else 'are free'}; "
+            f"{logins['accepted']:,} clients accepted"
+        ),
+    ]
+    lines += [f"           {count:,} refused: {why}" for why, count in logins["refused"].items()]
+    if logins["unchecked_client_ids"]:
+        lines.append(f"           {logins['unchecked_client_ids']:,} client ids not enforced: no such name")
+    return lines

@@ -21,8 +21,9 @@ from loadgen.cli.options import (
     write_json,
 )
 from loadgen.errors import ConfigError
-from loadgen.identity.identity import user_name
-from loadgen.identity.prepare import prepare_set
+from loadgen.identity.login import user_name
+from loadgen.identity.prepare import planned_set, prepare_set
+from loadgen.plan.logins import login_rule
 from loadgen.scenario.load import load_scenario
 from loadgen.target import management_of
 
@@ -103,16 +104,17 @@ def user_names(scenario: Scenario) -> list[str]:
     needed: dict[str, int] = {}
     for group in scenario.groups.values():
         needed[group.identity] = max(group.clients, needed.get(group.identity, 0))
+    rule = login_rule(scenario.target)
     names: list[str] = []
     for set_name, clients in needed.items():
         spec = scenario.identities[set_name]
-        if spec.issue is not None:
-            template = spec.issue.common_name
-            names.extend(template.render({"index": i, "set": set_name}) for i in range(spec.issue.count))
-        else:
-            identities = prepare_set(set_name, spec, needed=clients)
-            names.extend(user_name(identity, scenario.target.login_from) for identity in identities)
-    return list(dict.fromkeys(names))
+        identities = (
+            planned_set(set_name, spec.issue)
+            if spec.issue is not None
+            else prepare_set(set_name, spec, needed=clients)
+        )
+        names.extend(user_name(identity, rule) for identity in identities)
+    return [name for name in dict.fromkeys(names) if name]  # a certificate may name no user
 
 
 def _management(scenario: Scenario) -> Management:

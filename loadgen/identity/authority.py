@@ -6,66 +6,59 @@ it, so it never reaches a worker.
 
 from __future__ import annotations
 
-import datetime as dt
-import secrets
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
 from loadgen.errors import ConfigError
-from loadgen.identity import certificates, names, reading, refusals, storage
-from loadgen.identity.lifetime import expires_soon
+from loadgen.identity import certificates, hierarchy, keys, names, reading, refusals, storage
+from loadgen.identity.alternative_names import plain_sans
+from loadgen.identity.lifetime import DAY_S, Validity
+from loadgen.identity.request import SERVER_USE, ClientRequest, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from cryptography import x509
 
-    from loadgen.identity.identity import Identity
+    from loadgen.identity.hierarchy import Hierarchy
+    from loadgen.identity.identity import Identity, Password
 
     Progress = Callable[[int, int], None]
     """Called with (done, total) after each certificate."""
 
-DAY_S = 86_400
 _CA_LIFE_S = 3650 * DAY_S
 
-
-@dataclass(frozen=True, slots=True)
-class ClientRequest:
-    """A client certificate to be issued."""
-
-    cn: str
-    sans: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By kind: `dns`, `ip`, `email`, `uri`."""
-    organization: str | None = "client"
-    """The O of the subject; `client` is what tls-gen writes. None leaves it out."""
-    key_type: str = "ec-p256"
-    valid_for_s: int = 365 * DAY_S
+__all__ = ["DAY_S", "Authority", "ClientRequest"]
 
 
 class Authority:
     """A CA whose files are in one directory, together with what it issued."""
 
-    def __init__(self, directory: Path, issuer: certificates.Issuer) -> None:
+    def __init__(self, directory: Path, cas: Hierarchy, slot: int = 0) -> None:
         """Use `create`, `open` or `ensure`."""
         self.directory = directory
-        self._issuer = issuer
+        self.cas = cas
+        self._issuer = cas.issuer
+        self._slot = slot
 
     @property
     def certificate(self) -> Path:
-        """File of the CA certificate, for `ssl_options.cacertfile` and `tls.ca`."""
+        """File of the root's certificate, for `ssl_options.cacertfile` and `tls.ca`."""
         return self.directory / names.CA_CERTIFICATE
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the CA certificate, in hexadecimal."""
+        """SHA-256 of the certificate of the CA that signs, in hexadecimal."""
         return reading.fingerprint(self._issuer.certificate)
 
+    @property
+    def root_fingerprint(self) -> str:
+        """SHA-256 of the root's certificate, in hexadecimal."""
+        return reading.fingerprint(self.cas.trusted)
+
     @classmethod
-    def create(cls, directory: Path, *, valid_for_s: int = _CA_LIFE_S) -> Authority:
+    def create(cls, directory: Path, *, valid_for_s: float = _CA_LIFE_S) -> Authority:
         """Make a new CA (P-256, ten years); its key has mode 0600 from creation.
 
         Raises:
@@ -75,43 +68,37 @@ class Authority:
             for path in (directory / names.CA_CERTIFICATE, directory / names.CA_KEY):
                 if path.exists():
                     raise ConfigError(f"{path} is already there", "use it, or name another directory")
-            return cls._create(directory, valid_for_s)
+            return cls(directory, hierarchy.make_root(directory, valid_for_s, 0, None))
 
     @classmethod
-    def open(cls, directory: Path) -> Authority:
+    def open(
+        cls, directory: Path, *, intermediates: int = 0, password: Password | None = None, slot: int = 0
+    ) -> Authority:
         """Open the CA that loadgen or tls-gen made in this directory.
+
+        Args:
+            directory: has `ca_certificate.pem` and `ca_key.pem`.
+            intermediates: how many CAs stand between the root and what is issued; all of them must be there.
+            password: of encrypted CA keys.
+            slot: differs for each process that issues under one lock.
 
         Raises:
             ConfigError: it is not there or not readable, its key doesn't match or is encrypted, or it has
                 expired.
         """
-        certificate_path, key_path = directory / names.CA_CERTIFICATE, directory / names.CA_KEY
-        with storage.readable_errors(certificate_path):
-            certificate_content = certificate_path.read_bytes()
-        if not key_path.exists():
-            mend = "bring the key back, or remove everything in the directory to begin with a new CA"
-            raise ConfigError(
-                f"{key_path}: the CA's private key is not there, so nothing can be issued", mend
-            )
-        with storage.readable_errors(key_path):
-            key_content = key_path.read_bytes()
-        certificate = reading.parse_certificate(certificate_content, certificate_path)
-        key = reading.parse_key(key_content, key_path)
-        if not reading.key_matches(certificate, key):
-            raise ConfigError(
-                f"{key_path} is not the key of {certificate_path.name}", "bring back the right pair"
-            )
-        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise ConfigError(f"{key_path}: a CA key must be EC or RSA", "name another directory")
-        if certificate.not_valid_after_utc.timestamp() <= time.time() + DAY_S:
-            until = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M}Z"
-            mend = "remove it and what it signed, issue again and restart the brokers that trust it"
-            raise ConfigError(f"{certificate_path}: the CA is valid only until {until}", mend)
-        return cls(directory, certificates.Issuer(certificate, key))
+        root = hierarchy.open_level(directory, 0, password)
+        return cls(directory, hierarchy.descend(directory, root, intermediates, password), slot)
 
     @classmethod
-    def ensure(cls, directory: Path) -> Authority:
+    def ensure(
+        cls, directory: Path, *, intermediates: int = 0, password: Password | None = None
+    ) -> Authority:
         """Open the CA in this directory, or make one when there is none; safe in two processes at once.
+
+        Args:
+            directory: of the CA.
+            intermediates: how many CAs to have between the root and what is issued.
+            password: of the CA keys: to read them, and to encrypt those that are made.
 
         Raises:
             ConfigError: as `open` and `create`. A CA certificate without its key is such an error: a new
@@ -121,22 +108,12 @@ class Authority:
             with storage.exclusive(directory):
                 # Looked at again: another process may have made it. A key alone is of a killed creation.
                 if not (directory / names.CA_CERTIFICATE).exists():
-                    return cls._create(directory, _CA_LIFE_S)
-        return cls.open(directory)
-
-    @classmethod
-    def _create(cls, directory: Path, valid_for_s: int) -> Authority:
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        # Two CAs must not have the same subject, or OpenSSL may pick the wrong one of a bundle.
-        cn = f"loadgen throw-away CA {stamp} {secrets.token_hex(4)}"
-        issuer = certificates.new_authority(cn, valid_for_s, time.time())
-        storage.write_pair(
-            directory / names.CA_CERTIFICATE,
-            directory / names.CA_KEY,
-            certificates.certificate_pem(issuer.certificate),
-            certificates.key_pem(issuer.key),
-        )
-        return cls(directory, issuer)
+                    root = hierarchy.make_root(directory, _CA_LIFE_S, intermediates, password)
+                    return cls(directory, hierarchy.descend(directory, root.issuer, intermediates, password))
+        if not intermediates:
+            return cls.open(directory, password=password)
+        with storage.exclusive(directory):
+            return cls.open(directory, intermediates=intermediates, password=password)
 
     def issue_server(
         self,
@@ -145,7 +122,7 @@ class Authority:
         ip: Sequence[str] = (),
         *,
         key_type: str = "ec-p256",
-        valid_for_s: int = 365 * DAY_S,
+        valid_for_s: float = 365 * DAY_S,
     ) -> tuple[Path, Path]:
         """Issue a broker's certificate, or keep the one that is there when it still fits.
 
@@ -153,7 +130,7 @@ class Authority:
             name: common name, and `<name>` in `server_<name>_certificate.pem`.
             dns: DNS names that clients connect to; the name itself when both lists are empty.
             ip: IP addresses that clients connect to (tls-gen's certificates have none).
-            key_type: `ec-p256` or `rsa-2048`.
+            key_type: one of `keys.KEY_TYPES`.
             valid_for_s: seconds of validity.
 
         Returns:
@@ -163,15 +140,14 @@ class Authority:
             ConfigError: a name that X.509 cannot hold, or files that cannot be written.
         """
         sans = {"dns": tuple(dns), "ip": tuple(ip)} if dns or ip else {"dns": (name,)}
-        subject = certificates.Subject(name, "server", sans)
-        refusals.refuse_bad_subjects([subject])
+        request = ClientRequest(name, sans, "server", key_type, valid_for_s, uses=(SERVER_USE,))
+        refusals.refuse_bad_subjects([request.subject])
         stem = names.file_stem(name)
         certificate_path = names.server_certificate(self.directory, stem)
         key_path = names.server_key(self.directory, stem)
         with storage.exclusive(self.directory):
-            if not self.fits(subject, key_type, certificate_path, key_path):
-                pair = (certificate_path, key_path)
-                self._issue(subject, key_type, valid_for_s, usage=certificates.SERVER, to=pair)
+            if not self.fits(request, certificate_path, key_path, any_life=True):
+                self.issue(request, certificate_path, key_path)
         return certificate_path, key_path
 
     def issue_clients(
@@ -187,80 +163,93 @@ class Authority:
                 with the same common name; files that cannot be written.
         """
         wanted = list(requests)
-        refusals.refuse_bad_subjects([_subject(request) for request in wanted])
+        refusals.refuse_bad_subjects([request.subject for request in wanted])
         refusals.refuse_same_names([request.cn for request in wanted])
         with storage.exclusive(self.directory):
-            return self.issue_locked(wanted, progress)
+            issued = []
+            for position, request in enumerate(wanted, 1):
+                issued.append(self.issue_client(request))
+                if progress is not None:
+                    progress(position, len(wanted))
+            return issued
 
-    def issue_locked(
-        self, requests: Sequence[ClientRequest], progress: Progress | None = None
-    ) -> list[Identity]:
-        """`issue_clients` for a caller that has checked the names and holds the directory's lock."""
-        issued = []
-        for position, request in enumerate(requests, 1):
-            stem = names.file_stem(request.cn)
-            certificate_path = names.client_certificate(self.directory, stem)
-            key_path = names.client_key(self.directory, stem)
-            pair = (certificate_path, key_path)
-            certificate = self._issue(
-                _subject(request), request.key_type, request.valid_for_s, usage=certificates.CLIENT, to=pair
-            )
-            issued.append(reading.identity_of(certificate, certificate_path, key_path, stem))
-            if progress is not None:
-                progress(position, len(requests))
-        return issued
+    def issue_client(self, request: ClientRequest, key_password: Password | None = None) -> Identity:
+        """Issue one client certificate, for a caller that checked its names and holds the lock."""
+        stem = names.file_stem(request.cn)
+        certificate_path = names.client_certificate(self.directory, stem)
+        key_path = names.client_key(self.directory, stem)
+        certificate = self.issue(request, certificate_path, key_path, key_password)
+        return reading.identity_of(certificate, certificate_path, key_path, stem, key_password=key_password)
 
     def fits(
         self,
-        subject: certificates.Subject,
-        key_type: str,
+        request: ClientRequest,
         certificate_path: Path,
         key_path: Path,
-        valid_for_s: int | None = None,
+        key_password: Password | None = None,
+        *,
+        any_life: bool = False,
     ) -> x509.Certificate | None:
         """The certificate on disk if it says just this, has its key beside it, is ours and lasts; else None.
 
-        With `valid_for_s` its whole life must also be as asked.
+        With `any_life` it only has to be valid a while longer.
         """
+        password = key_password.reveal() if key_password is not None else None
         try:
-            certificate = reading.parse_certificate(certificate_path.read_bytes(), certificate_path)
-            key = reading.parse_key(key_path.read_bytes(), key_path)
+            content = certificate_path.read_bytes()
+            chain = reading.parse_chain(content, certificate_path)
+            key_content = key_path.read_bytes()
+            key = keys.parse_key(key_content, key_path, password)
         except (OSError, ConfigError):
             return None  # missing or broken: to be issued
+        certificate = chain[0]
         found = reading.identity_of(certificate, certificate_path, key_path)
-        said = (found.cn, found.organization or None, found.sans, found.key_type)
-        asked = (subject.cn, subject.organization or None, certificates.plain_sans(subject.sans), key_type)
+        said = _said(found.cn, found.organization, found.sans, found.key_type, found.attributes)
+        asked = _said(
+            request.cn, request.organization, plain_sans(request.sans), request.key_type, request.attributes
+        )
+        validity = Validity() if any_life else request.validity
         fitting = (
             said == asked
-            and (valid_for_s is None or self._lasts(found, valid_for_s))
-            and not expires_soon(found.not_before, found.not_after, time.time())
-            and reading.key_matches(certificate, key)
+            and set(reading.uses_of(certificate)) == certificates.use_numbers(request.uses)
+            and (b"ENCRYPTED" in key_content) == (password is not None)
+            and (any_life or validity.as_made(found.not_before, found.not_after, self._issuer.end))
+            and not validity.due(found.not_before, found.not_after, time.time())
+            and keys.key_matches(certificate, key)
             and reading.signed_by(certificate, self._issuer.certificate)
+            and tuple(chain[1:]) == self.cas.chain
         )
         return certificate if fitting else None
 
-    def _lasts(self, found: Identity, valid_for_s: int) -> bool:
-        """Whether the certificate was made for this life, or to the end of the CA's when that is shorter."""
-        as_long_as_ca = found.not_after == self._issuer.certificate.not_valid_after_utc.timestamp()
-        return as_long_as_ca or found.not_after - found.not_before == valid_for_s + certificates.BACKDATED_S
-
-    def _issue(
+    def issue(
         self,
-        subject: certificates.Subject,
-        key_type: str,
-        valid_for_s: int,
-        *,
-        usage: x509.ObjectIdentifier,
-        to: tuple[Path, Path],
+        request: ClientRequest,
+        certificate_path: Path,
+        key_path: Path,
+        key_password: Password | None = None,
     ) -> x509.Certificate:
-        key = certificates.new_key(key_type)
-        certificate = certificates.new_leaf(
-            self._issuer, subject, key, usage=usage, valid_for_s=valid_for_s, now=time.time()
-        )
-        pems = certificates.certificate_pem(certificate), certificates.key_pem(key)
-        storage.write_pair(*to, *pems)
+        """Make a key and a certificate and write both; the caller holds the directory's lock."""
+        key = keys.new_key(request.key_type)
+        certificate = self.sign(request.subject, key.public_key(), request.uses, request.validity)
+        pem = certificates.certificate_pem(certificate, *self.cas.chain)
+        key_pem = keys.key_pem(key, key_password.reveal() if key_password is not None else None)
+        storage.write_pair(certificate_path, key_path, pem, key_pem, self._slot)
         return certificate
 
+    def sign(
+        self, subject: Subject, public_key: keys.PublicKey, uses: Sequence[str], validity: Validity
+    ) -> x509.Certificate:
+        """Sign a certificate for someone's public key, valid as asked from this moment on."""
+        now = time.time()
+        return certificates.new_leaf(
+            self._issuer,
+            subject,
+            public_key,
+            uses=uses,
+            start=validity.not_before.at(now),
+            end=validity.not_after.at(now),
+        )
 
-def _subject(request: ClientRequest) -> certificates.Subject:
-    return certificates.Subject(request.cn, request.organization, request.sans)
+
+def _said(*parts: object) -> tuple[object, ...]:
+    return tuple(part or None for part in parts)

@@ -3,78 +3,89 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from loadgen.errors import ConfigError, Problem
-from loadgen.identity.identity import SAN_KINDS
+from loadgen.identity.alternative_names import KINDS, general_name
+from loadgen.identity.keys import PrivateKey, PublicKey, signing_hash
+from loadgen.identity.lifetime import BACKDATED_S
+from loadgen.identity.request import CLIENT_USE, SERVER_USE, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-"""The kinds of private key that loadgen issues for, and that a CA of loadgen or tls-gen has."""
-
-CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-BACKDATED_S = 300
-"""Certificates start this many seconds before now: clocks of other machines may be behind ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a certificate is to say about its owner."""
-
-    cn: str
-    organization: str | None
-    sans: Mapping[str, tuple[str, ...]]
+_USES = {CLIENT_USE: ExtendedKeyUsageOID.CLIENT_AUTH, SERVER_USE: ExtendedKeyUsageOID.SERVER_AUTH}
+_ATTRIBUTES = {
+    "ou": (NameOID.ORGANIZATIONAL_UNIT_NAME, "organizational unit"),
+    "l": (NameOID.LOCALITY_NAME, "locality"),
+    "st": (NameOID.STATE_OR_PROVINCE_NAME, "state"),
+    "c": (NameOID.COUNTRY_NAME, "country"),
+    "serial_number": (NameOID.SERIAL_NUMBER, "serial number"),
+}
+_UPPER_BOUND = 64  # RFC 5280 appendix A.1; ub-locality-name and ub-state-name are 128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Issuer:
     """A CA in memory: its certificate and private key."""
 
     certificate: x509.Certificate
     key: PrivateKey
 
+    @cached_property
+    def identifier(self) -> x509.AuthorityKeyIdentifier:
+        """What certificates signed by it name it by; kept, because it is the same in thousands."""
+        try:
+            own = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        except x509.ExtensionNotFound:
+            return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
-def new_key(key_type: str) -> PrivateKey:
-    """Make a private key: `ec-p256` takes 0.05 ms, `rsa-2048` about 70 ms.
+    @cached_property
+    def end(self) -> float:
+        """When its certificate ends, seconds since the epoch."""
+        return self.certificate.not_valid_after_utc.timestamp()
 
-    Raises:
-        ConfigError: another type of key.
+
+def new_authority(
+    cn: str, valid_for_s: float, now: float, *, parent: Issuer | None = None, below: int = 0
+) -> Issuer:
+    """Make a P-256 CA.
+
+    Args:
+        cn: its common name.
+        valid_for_s: seconds of validity; never longer than its parent's.
+        now: seconds since the epoch.
+        parent: the CA that signs it; itself when None.
+        below: how many CAs may stand between it and a leaf (its path length).
     """
-    if key_type == "ec-p256":
-        return ec.generate_private_key(ec.SECP256R1())
-    if key_type == "rsa-2048":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    raise ConfigError(f"key: {key_type!r} is not supported", "write ec-p256 or rsa-2048")
-
-
-def new_authority(cn: str, valid_for_s: int, now: float) -> Issuer:
-    """Make a self-signed P-256 CA that may sign leaf certificates only (path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = _validity(x509.CertificateBuilder(), now - BACKDATED_S, now + valid_for_s)
+    end = now + valid_for_s if parent is None else min(now + valid_for_s, parent.end)
+    builder = _validity(x509.CertificateBuilder(), now - BACKDATED_S, end)
     certificate = (
         builder.subject_name(name)
-        .issuer_name(name)
+        .issuer_name(name if parent is None else parent.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
         .add_extension(_key_usage(sign_certificates=True), critical=True)
         .add_extension(identifier, critical=False)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+            if parent is None
+            else parent.identifier,
+            critical=False,
         )
-        .sign(key, hashes.SHA256())
+        .sign(key if parent is None else parent.key, signing_hash(key if parent is None else parent.key))
     )
     return Issuer(certificate, key)
 
@@ -82,127 +93,126 @@ def new_authority(cn: str, valid_for_s: int, now: float) -> Issuer:
 def new_leaf(
     issuer: Issuer,
     subject: Subject,
-    key: PrivateKey,
+    public_key: PublicKey,
     *,
-    usage: x509.ObjectIdentifier,
-    valid_for_s: int,
-    now: float,
+    uses: Sequence[str] = (CLIENT_USE,),
+    start: float,
+    end: float,
 ) -> x509.Certificate:
     """Sign a certificate for a client or a server; it never outlives its CA.
 
     Args:
         issuer: the CA.
-        subject: names to put in; kinds of SANs come in the order of `SAN_KINDS`.
-        key: the owner's key; only its public half is used.
-        usage: `CLIENT` or `SERVER`, the one extended key usage.
-        valid_for_s: seconds of validity from `now`.
-        now: seconds since the epoch.
+        subject: names to put in; kinds of SANs come in the order of `KINDS`.
+        public_key: the owner's.
+        uses: the extended key usage, `client_auth` and `server_auth`; empty leaves the extension out.
+        start: start of validity, seconds since the epoch.
+        end: end of validity; earlier than `start` is allowed, and then it is never valid.
 
     Raises:
         ConfigError: a name that X.509 cannot hold.
     """
-    end = min(now + valid_for_s, issuer.certificate.not_valid_after_utc.timestamp())
-    is_rsa = isinstance(key, rsa.RSAPrivateKey)
+    is_rsa = isinstance(public_key, rsa.RSAPublicKey)
     builder = (
-        _validity(x509.CertificateBuilder(), now - BACKDATED_S, end)
-        .subject_name(_subject_name(subject))
+        _validity(x509.CertificateBuilder(), start, min(end, issuer.end))
+        .subject_name(subject_name(subject))
         .issuer_name(issuer.certificate.subject)
-        .public_key(key.public_key())
+        .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
             _key_usage(encipher_keys=is_rsa), critical=True
         )  # RSA key exchange exists in TLS 1.2 only
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_authority_identifier(issuer), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(issuer.identifier, critical=False)
     )
-    names = [_general_name(kind, value) for kind in SAN_KINDS for value in subject.sans.get(kind, ())]
+    if uses:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([_USES[use] for use in uses]), critical=False)
+    names = [general_name(kind, value) for kind in KINDS for value in subject.sans.get(kind, ())]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(issuer.key, hashes.SHA256())
+    return builder.sign(issuer.key, signing_hash(issuer.key))
+
+
+def new_signing_request(subject: Subject, key: PrivateKey) -> x509.CertificateSigningRequest:
+    """A PKCS#10 request for a certificate with these names (RFC 2986).
+
+    Raises:
+        ConfigError: a name that X.509 cannot hold.
+    """
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(subject))
+    names = [general_name(kind, value) for kind in KINDS for value in subject.sans.get(kind, ())]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(key, signing_hash(key))
 
 
 def check_subject(subject: Subject) -> Problem | None:
     """Say why X.509 cannot hold these names, or None when it can."""
     try:
-        _subject_name(subject)
+        subject_name(subject)
         for kind in subject.sans:
-            if kind not in SAN_KINDS:
-                return Problem("", f"SAN kind {kind!r}", f"write {', '.join(SAN_KINDS)}")
+            if kind not in KINDS:
+                return Problem("", f"SAN kind {kind!r}", f"write {', '.join(KINDS)}")
             for value in subject.sans[kind]:
-                _general_name(kind, value)
+                general_name(kind, value)
     except ConfigError as error:
         return error.problems[0]
     return None
 
 
-def plain_sans(sans: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """SANs as a certificate gives them back: no empty kinds, IP addresses in their shortest form."""
-    return {
-        kind: tuple(_shortest_ip(value) if kind == "ip" else value for value in values)
-        for kind, values in sans.items()
-        if values
-    }
+def use_numbers(uses: Sequence[str]) -> set[x509.ObjectIdentifier]:
+    """The object identifiers of extended key usages."""
+    return {_USES[use] for use in uses}
 
 
-def certificate_pem(certificate: x509.Certificate) -> bytes:
-    """The certificate as PEM."""
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def key_pem(key: PrivateKey) -> bytes:
-    """The private key as unencrypted PKCS#8 PEM, as tls-gen writes it without a password."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def certificate_pem(*certificates: x509.Certificate) -> bytes:
+    """The certificate as PEM, and its chain behind it."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
 
 
 def _validity(builder: x509.CertificateBuilder, start: float, end: float) -> x509.CertificateBuilder:
     utc = dt.UTC
     return builder.not_valid_before(dt.datetime.fromtimestamp(int(start), utc)).not_valid_after(
-        dt.datetime.fromtimestamp(int(end), utc)
+        dt.datetime.fromtimestamp(int(max(start, end)), utc)
     )
 
 
-def _subject_name(subject: Subject) -> x509.Name:
-    """CN then O, the order of tls-gen's certificates, which RabbitMQ shows as `O=…,CN=…`."""
+def subject_name(subject: Subject) -> x509.Name:
+    """CN then O, the order of tls-gen's certificates, which RabbitMQ shows as `O=…,CN=…`.
+
+    Raises:
+        ConfigError: a name that X.509 cannot hold.
+    """
     parts = [_attribute(NameOID.COMMON_NAME, "common name", subject.cn)]
     if subject.organization is not None:
         parts.append(_attribute(NameOID.ORGANIZATION_NAME, "organization", subject.organization))
+    parts += [
+        _attribute(oid, what, subject.attributes[key])
+        for key, (oid, what) in _ATTRIBUTES.items()
+        if key in subject.attributes
+    ]
     return x509.Name(parts)
 
 
 def _attribute(oid: x509.ObjectIdentifier, what: str, value: str) -> x509.NameAttribute[str]:
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ConfigError(f"{what} {value!r} has a control character", "leave it out")
+    if oid == NameOID.COUNTRY_NAME and not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise ConfigError(f"{what} {value!r} must be two letters (ISO 3166)", "write for example DE")
+    if oid == NameOID.SERIAL_NUMBER and not _is_printable_string(value):
+        need = "must be letters, digits, spaces and '()+,-./:=? only (a PrintableString)"
+        raise ConfigError(f"{what} {value!r} {need}", "leave the others out")
     try:
-        if not value:  # which cryptography allows for an organization, and X.520 doesn't
+        if not value or len(value.encode()) > _UPPER_BOUND:  # cryptography allows both for some parts
             raise ValueError  # noqa: TRY301
         return x509.NameAttribute(oid, value)
     except ValueError as error:
         raise ConfigError(f"{what} {value!r} must have 1 to 64 bytes of UTF-8", "shorten it") from error
 
 
-def _general_name(kind: str, value: str) -> x509.GeneralName:
-    try:
-        if not value or not value.isprintable():
-            raise ValueError  # noqa: TRY301
-        if kind == "ip":
-            return x509.IPAddress(ipaddress.ip_address(value))
-        if kind == "dns":
-            return x509.DNSName(value)
-        return x509.RFC822Name(value) if kind == "email" else x509.UniformResourceIdentifier(value)
-    except ValueError as error:
-        need = "an IP address" if kind == "ip" else "printable ASCII (write non-ASCII host names as xn--…)"
-        raise ConfigError(f"SAN {kind} {value!r} must be {need}", "mend the san entry") from error
-
-
-def _shortest_ip(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        return value  # `check_subject` refuses it
+def _is_printable_string(value: str) -> bool:
+    return all(one.isascii() and (one.isalnum() or one in " '()+,-./:=?") for one in value)
 
 
 def _key_usage(*, sign_certificates: bool = False, encipher_keys: bool = False) -> x509.KeyUsage:
@@ -217,12 +227,3 @@ def _key_usage(*, sign_certificates: bool = False, encipher_keys: bool = False) 
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _authority_identifier(issuer: Issuer) -> x509.AuthorityKeyIdentifier:
-    extensions = issuer.certificate.extensions
-    try:
-        identifier = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)

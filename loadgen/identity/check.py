@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from loadgen.errors import ConfigError, Problem
-from loadgen.identity import manifest, names, reading, storage
+from loadgen.identity import keys, manifest, names, reading, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,12 +35,12 @@ class _Kind:
 _EXPIRED = _Kind(_ISSUE_AGAIN)
 _NOT_YET = _Kind("set this machine's clock, or issue it again")
 _MISMATCH = _Kind("bring back the key that belongs to it, or " + _ISSUE_AGAIN)
-_NO_NAME = _Kind("issue it with a common name: the broker logs clients in by it")
+_ON_PURPOSE = _Kind("right if the broker is to refuse it", warning=True)
+_BROKEN_CHAIN = _Kind("put the intermediate CAs behind the certificate, each before the one that signed it")
 _NO_CLIENT_USE = _Kind("issue it with the extended key usage clientAuth", warning=True)
 _OTHER_CA = _Kind("right if the broker trusts another CA for its clients", warning=True)
 _WRONG_CA = _Kind("name the CA that signed it, or issue it again")
 _REPLACED = _Kind("give each identity set common names or an `out` directory of its own")
-_COLON = _Kind("RabbitMQ reads what stands before the last colon as a virtual host", warning=True)
 _OPEN_KEY = _Kind("chmod 600 it", warning=True)
 
 
@@ -72,9 +72,10 @@ def check_identities(
     """Find what will keep these identities from connecting, and what is unwise about them.
 
     Errors: a CA file that is missing, no PEM or expired; a certificate or key that is missing, no PEM,
-    expired or not yet valid; a key that is another certificate's or encrypted; no common name. Warnings:
-    a key that others may read, a certificate of another CA (the broker judges that), not meant for clients,
-    or with a colon in its name. Pairs that a manifest vouches for are not parsed again (2,000: 0.1 s).
+    expired or not yet valid; a key that is another certificate's, or whose password is missing; a chain whose
+    links do not hold. Warnings: a key that others may read, a certificate of another CA (the broker judges
+    that), not meant for clients, or outside its validity because it was asked to be so. Pairs that a manifest
+    vouches for are not parsed again (2,000: 0.1 s).
 
     Args:
         identities: the clients'.
@@ -91,13 +92,31 @@ def check_identities(
     findings = _Findings()
     for identity in identities:
         _check_validity(identity, now, findings)
-        _check_name(identity, findings)
         signer = vouched.signer(identity)
         if signer is None:
             _check_pair(identity, authorities, findings)
         elif trusted and signer not in trusted:
             findings.add(_OTHER_CA, identity.certificate, f"not signed by {ca}")
         _check_mode(identity.key, findings)
+    return problems + findings.problems()
+
+
+def check_trust(identities: Iterable[Identity], ca: Path) -> list[Problem]:
+    """Find certificates that do not lead to a CA which the brokers are known to trust.
+
+    Args:
+        identities: the clients'; their files hold the intermediates, too.
+        ca: PEM file of the CAs that the brokers trust.
+    """
+    authorities, problems = _authorities(ca, time.time())
+    findings = _Findings()
+    for identity in identities if not problems else ():
+        try:
+            chain = reading.parse_chain(identity.certificate.read_bytes(), identity.certificate)
+        except (OSError, ConfigError):
+            continue  # told by `check_identities`
+        if not reading.leads_to(chain, authorities):
+            findings.add(_WRONG_CA, identity.certificate, f"not signed by {ca}")
     return problems + findings.problems()
 
 
@@ -124,10 +143,10 @@ def check_file(path: Path, ca: Path | None = None, now: float | None = None) -> 
     try:
         with storage.readable_errors(path):
             content = path.read_bytes()
-        certificate = reading.parse_certificate(content, path)
-        identity = reading.identity_of(certificate, path, key)
+        chain = reading.parse_chain(content, path)
+        identity = reading.identity_of(chain[0], path, key)
         _check_validity(identity, now, findings)
-        if authorities and not any(reading.signed_by(certificate, authority) for authority in authorities):
+        if authorities and not reading.leads_to(chain, authorities):
             findings.add(_WRONG_CA, path, f"not signed by {ca}")
         if key.exists() and key != path:
             _check_pair(
@@ -140,13 +159,13 @@ def check_file(path: Path, ca: Path | None = None, now: float | None = None) -> 
 
 
 class _Vouched:
-    """Which pairs are as their set's manifest describes them, and the CA that signed them."""
+    """Which pairs are as their set's manifest describes them, and the root above them."""
 
     def __init__(self) -> None:
         self._by_directory: dict[Path, list[manifest.Manifest]] = {}
 
     def signer(self, identity: Identity) -> str | None:
-        """Fingerprint of the CA, or None when no manifest vouches for the pair."""
+        """Fingerprint of the root, or None when no manifest vouches for the pair."""
         directory = identity.certificate.parent
         if directory not in self._by_directory:
             found = (manifest.read(path) for path in sorted(directory.glob("*.manifest.json")))
@@ -156,9 +175,9 @@ class _Vouched:
             if (
                 entry is not None
                 and entry.serial == identity.serial
-                and entry.stamp == manifest.stamp(identity.certificate, identity.key)
+                and entry.stamp == manifest.stamp(str(identity.certificate), str(identity.key))
             ):
-                return one.ca_fingerprint
+                return one.root_fingerprint
         return None
 
 
@@ -186,19 +205,11 @@ def _authorities(ca: Path | None, now: float) -> tuple[list[x509.Certificate], l
 
 def _check_validity(identity: Identity, now: float, findings: _Findings) -> None:
     if identity.not_after <= now:
-        findings.add(
-            _EXPIRED, identity.certificate, f"the certificate expired on {_date(identity.not_after)}"
-        )
+        kind = _ON_PURPOSE if identity.invalid_on_purpose else _EXPIRED
+        findings.add(kind, identity.certificate, f"the certificate expired on {_date(identity.not_after)}")
     elif identity.not_before > now:
         what = f"not valid before {_date(identity.not_before)}"
-        findings.add(_NOT_YET, identity.certificate, what)
-
-
-def _check_name(identity: Identity, findings: _Findings) -> None:
-    if not identity.cn:
-        findings.add(_NO_NAME, identity.certificate, "the certificate has no common name")
-    elif ":" in identity.cn:
-        findings.add(_COLON, identity.certificate, f"the common name {identity.cn!r} has a colon")
+        findings.add(_ON_PURPOSE if identity.invalid_on_purpose else _NOT_YET, identity.certificate, what)
 
 
 def _check_pair(
@@ -212,21 +223,25 @@ def _check_pair(
     try:
         with storage.readable_errors(path):
             content = path.read_bytes()
-        certificate = reading.parse_certificate(content, path)
+        chain = reading.parse_chain(content, path)
+        certificate = chain[0]
         path = identity.key
         with storage.readable_errors(path):
             content = path.read_bytes()
-        key = reading.parse_key(content, path)
+        password = identity.key_password.reveal() if identity.key_password is not None else None
+        key = keys.parse_key(content, path, password)
     except ConfigError as error:
         findings.add_error(path, error)
         return
     if reading.serial_text(certificate.serial_number) != identity.serial:
         what = f"another certificate for {identity.cn!r} has taken its place"
         findings.add(_REPLACED, identity.certificate, what)
-    if not reading.key_matches(certificate, key):
+    if not keys.key_matches(certificate, key):
         what = f"the key is not that of {identity.certificate.name}"
         findings.add(_MISMATCH, identity.key, what)
-    if authorities and not any(reading.signed_by(certificate, authority) for authority in authorities):
+    if not reading.linked(chain):
+        findings.add(_BROKEN_CHAIN, identity.certificate, "the certificates in it are no chain")
+    elif authorities and not reading.leads_to(chain, authorities):
         findings.add(_OTHER_CA, identity.certificate, "not signed by the CA of the scenario")
     if client and not _for_clients(certificate):
         findings.add(_NO_CLIENT_USE, identity.certificate, "the certificate is not meant for clients")
@@ -243,18 +258,13 @@ def _check_mode(key: Path, findings: _Findings) -> None:
 
 def _for_clients(certificate: x509.Certificate) -> bool:
     """A certificate without the extension may be used for anything (RFC 5280 §4.2.1.12)."""
-    try:
-        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    return ExtendedKeyUsageOID.CLIENT_AUTH in usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages
+    uses = reading.uses_of(certificate)
+    any_use = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+    return not uses or ExtendedKeyUsageOID.CLIENT_AUTH in uses or any_use in uses
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return certificate.version is x509.Version.v1
+    return reading.is_authority(certificate) or certificate.version is x509.Version.v1
 
 
 def _start(certificate: x509.Certificate) -> float:

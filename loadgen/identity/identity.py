@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from loadgen.errors import ConfigError
+from loadgen.identity.alternative_names import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SAN_KINDS = ("dns", "ip", "email", "uri")
-"""The kinds of subject alternative names that we issue and read, in the order they stand in a certificate."""
+
+class Password(Protocol):
+    """Where a password is kept: a variable of the environment or a file, never the password itself."""
+
+    def reveal(self) -> str:
+        """Read it.
+
+        Raises:
+            ConfigError: it is not there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,9 @@ class Identity:
     organization: str
     """The O of the subject, empty when there is none."""
     sans: dict[str, tuple[str, ...]]
-    """Subject alternative names by kind (`dns`, `ip`, `email`, `uri`), in the certificate's order.
+    """Subject alternative names by kind (`alternative_names.KINDS`), in the certificate's order.
 
-    Kinds without any are left out.
+    Kinds without any are left out; an other name is `OID=TEXT`.
     """
     subject_rabbitmq: str
     """The subject as RabbitMQ's `peer_cert_subject` shows it, such as `O=client,CN=dev1`."""
@@ -37,33 +45,33 @@ class Identity:
     not_after: float
     """End of validity, seconds since the epoch."""
     certificate: Path
+    """PEM file of the certificate, with those of intermediate CAs behind it if there are any."""
     key: Path
+    """PEM file of the private key; may be the same file."""
     key_type: str = "ec-p256"
     """`ec-p256`, `rsa-2048`…: identities of different types must not share one SSLContext (see tls.py)."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Further parts of the subject that are there: `ou`, `l`, `st`, `c`, `serial_number`."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """The other columns of the CSV file that lists it: `{csv.COLUMN}` in templates."""
+    key_password: Password | None = None
+    """Where the password of an encrypted key is kept."""
+    invalid_on_purpose: bool = False
+    """It was asked to be expired or not yet valid, for a broker to refuse."""
 
     def template_fields(self) -> dict[str, object]:
         """The fields for a scenario's templates, as flat keys.
 
-        `cn`, `serial`, `o`, `san.dns` (the first), `san.dns.0`, `san.dns.1` and so on for each kind present.
+        `cn`, `serial`, `o`, the other parts of the subject, `san.dns` (the first), `san.dns.0`, `san.dns.1`
+        and so on for each kind present, and `csv.COLUMN`.
         """
         fields: dict[str, object] = {"cn": self.cn, "serial": self.serial, "o": self.organization}
+        fields |= self.attributes
         for kind, values in self.sans.items():
             for position, value in enumerate(values):
-                fields.setdefault(f"san.{kind}", value)
-                fields[f"san.{kind}.{position}"] = value
+                text = text_of(kind, value)
+                fields.setdefault(f"san.{kind}", text)
+                fields[f"san.{kind}.{position}"] = text
+        for column, value in self.columns.items():
+            fields[f"csv.{column}"] = value
         return fields
-
-
-def user_name(identity: Identity, login_from: str = "common_name") -> str:
-    """The user name under which a broker logs this identity in.
-
-    Args:
-        identity: whose certificate the broker sees.
-        login_from: the broker's `ssl_cert_login_from`; only `common_name` for now.
-
-    Raises:
-        ConfigError: the broker's setting is not one we can follow.
-    """
-    if login_from != "common_name":
-        raise ConfigError(f"login_from: {login_from!r} is not supported", "write common_name")
-    return identity.cn

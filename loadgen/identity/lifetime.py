@@ -1,8 +1,73 @@
-"""When a certificate is due for another."""
+"""When a certificate is valid, and when it is due for another."""
 
 from __future__ import annotations
 
-_DAY_S = 86_400
+from dataclasses import dataclass
+
+DAY_S = 86_400
+BACKDATED_S = 300
+"""Certificates start this many seconds before now: clocks of other machines may be behind ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time: seconds since the epoch, or seconds from the time of issue (negative: before it)."""
+
+    seconds: float
+    relative: bool = True
+
+    def at(self, now: float) -> float:
+        """Seconds since the epoch."""
+        return now + self.seconds if self.relative else self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The validity that was asked for."""
+
+    not_before: Moment = Moment(-BACKDATED_S)
+    not_after: Moment = Moment(365 * DAY_S)
+
+    @classmethod
+    def of(
+        cls, valid_for_s: float, not_before: Moment | None = None, not_after: Moment | None = None
+    ) -> Validity:
+        """From the settings of a scenario: `valid_for` counts from now, or from `not_before` if given."""
+        start = not_before or Moment(-BACKDATED_S)
+        if not_after is not None:
+            return cls(start, not_after)
+        if not_before is not None:
+            return cls(start, Moment(not_before.seconds + valid_for_s, not_before.relative))
+        return cls(start, Moment(valid_for_s))
+
+    def as_made(self, not_before: float, not_after: float, latest: float) -> bool:
+        """Whether a certificate with these dates was made for this validity.
+
+        Args:
+            not_before: the certificate's start, seconds since the epoch.
+            not_after: its end.
+            latest: the end of the CA, which no certificate outlives.
+        """
+        # The time of issue, which certificates do not tell, follows from a relative date.
+        issued = not_before - self.not_before.seconds if self.not_before.relative else not_before
+        if not self.not_before.relative and int(not_before) != int(self.not_before.seconds):
+            return False
+        if self.not_after.relative and not self.not_before.relative:
+            return True  # any time of issue explains the end
+        return abs(min(self.not_after.at(issued), latest) - not_after) <= 1
+
+    def due(self, not_before: float, not_after: float, now: float) -> bool:
+        """Whether another certificate is to be issued for this validity.
+
+        One that was to be expired is due while it isn't, one that was to be valid later is due once it is
+        valid, and any other when it expires soon and a new one would last longer.
+        """
+        end = self.not_after.at(now)
+        if end <= now:
+            return not_after > now
+        if self.not_before.at(now) > now:
+            return not_before <= now
+        return end > not_after + 1 and expires_soon(not_before, not_after, now)
 
 
 def expires_soon(not_before: float, not_after: float, now: float) -> bool:
@@ -16,4 +81,4 @@ def expires_soon(not_before: float, not_after: float, now: float) -> bool:
         now: seconds since the epoch.
     """
     life = not_after - not_before
-    return not_after - now < max(life / 10, min(_DAY_S, life / 2))
+    return not_after - now < max(life / 10, min(DAY_S, life / 2))

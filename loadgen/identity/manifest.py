@@ -7,7 +7,8 @@ change it names. Without it, or with a broken one, the certificates themselves a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loadgen.identity import names, storage
@@ -16,70 +17,99 @@ from loadgen.identity.identity import Identity
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT = 1
+    from loadgen.identity.identity import Password
+    from loadgen.identity.request import ClientRequest
+
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One issued pair: what was asked for, what the certificate says, and how the files looked."""
 
-    cn: str
-    asked_organization: str | None
-    sans: dict[str, list[str]]
-    key_type: str
-    valid_for_s: int
+    stem: str
+    """The `<name>` of its files."""
+    asked: list[Any]
+    """`ClientRequest.asked()`."""
     serial: str
     subject_rabbitmq: str
     not_before: float
     not_after: float
     stamp: list[int]
     """Size and time of last change (ns) of the certificate, then of the key."""
+    encrypted: bool = False
+    """Whether the key needs a password."""
 
-    def identity(self, directory: Path, stem: str) -> Identity:
-        """The identity this entry stands for."""
+    def row(self) -> list[Any]:
+        """All of it as JSON takes it."""
+        return [
+            self.stem,
+            self.asked,
+            self.serial,
+            self.subject_rabbitmq,
+            self.not_before,
+            self.not_after,
+            self.stamp,
+            self.encrypted,
+        ]
+
+    @classmethod
+    def from_row(cls, row: list[Any]) -> Entry:
+        """Read back what `row` gave."""
+        return cls(*row)
+
+    def identity(
+        self, directory: Path, request: ClientRequest, now: float, key_password: Password | None = None
+    ) -> Identity:
+        """The identity this entry stands for; the request is the one it was issued for."""
+        end = request.validity.not_after.at(now)
         return Identity(
-            name=stem,
-            cn=self.cn,
+            name=self.stem,
+            cn=request.cn,
             serial=self.serial,
-            organization=self.asked_organization or "",
-            sans={kind: tuple(values) for kind, values in self.sans.items()},
+            organization=request.organization or "",
+            sans=dict(request.sans),
             subject_rabbitmq=self.subject_rabbitmq,
             not_before=self.not_before,
             not_after=self.not_after,
-            certificate=names.client_certificate(directory, stem),
-            key=names.client_key(directory, stem),
-            key_type=self.key_type,
+            certificate=names.client_certificate(directory, self.stem),
+            key=names.client_key(directory, self.stem),
+            key_type=request.key_type,
+            attributes=dict(request.attributes),
+            key_password=key_password,
+            invalid_on_purpose=end <= now or request.validity.not_before.at(now) > now,
         )
 
 
 @dataclass(slots=True)
 class Manifest:
-    """The entries of one set, by the stem of their file names, and the CA that signed them."""
+    """The entries of one set, by the stem of their file names, and the CAs that vouch for them."""
 
     ca_fingerprint: str
+    """SHA-256 of the CA that signed them, in hexadecimal."""
+    root_fingerprint: str
+    """SHA-256 of the root above it."""
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
-def entry_of(identity: Identity, organization: str | None, valid_for_s: int) -> Entry:
+def entry_of(identity: Identity, request: ClientRequest) -> Entry:
     """The entry for a pair that is on disk now."""
     return Entry(
-        cn=identity.cn,
-        asked_organization=organization,
-        sans={kind: list(values) for kind, values in identity.sans.items()},
-        key_type=identity.key_type,
-        valid_for_s=valid_for_s,
+        stem=identity.name,
+        asked=request.asked(),
         serial=identity.serial,
         subject_rabbitmq=identity.subject_rabbitmq,
         not_before=identity.not_before,
         not_after=identity.not_after,
-        stamp=stamp(identity.certificate, identity.key) or [],
+        stamp=stamp(str(identity.certificate), str(identity.key)) or [],
+        encrypted=identity.key_password is not None,
     )
 
 
-def stamp(certificate: Path, key: Path) -> list[int] | None:
+def stamp(certificate: str, key: str) -> list[int] | None:
     """Size and time of last change of both files, or None when one is missing."""
     try:
-        first, second = certificate.stat(), key.stat()
+        first, second = os.stat(certificate), os.stat(key)  # noqa: PTH116 - 100,000 times a start
     except OSError:
         return None
     return [first.st_size, first.st_mtime_ns, second.st_size, second.st_mtime_ns]
@@ -91,9 +121,9 @@ def read(path: Path) -> Manifest | None:
         document: dict[str, Any] = json.loads(path.read_bytes())
         if document["format"] != _FORMAT:
             return None
-        entries = {stem: Entry(**entry) for stem, entry in document["identities"].items()}
-        return Manifest(str(document["ca_fingerprint"]), entries)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        entries = {row[0]: Entry.from_row(row) for row in document["identities"]}
+        return Manifest(str(document["ca_fingerprint"]), str(document["root_fingerprint"]), entries)
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
 
 
@@ -103,10 +133,13 @@ def write(path: Path, manifest: Manifest) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    head = json.dumps({"format": _FORMAT, "ca_fingerprint": manifest.ca_fingerprint})
-    # One identity a line: people can read and grep it.
-    entries = ",\n".join(
-        f"{json.dumps(stem)}: {json.dumps(asdict(entry))}" for stem, entry in manifest.entries.items()
+    head = json.dumps(
+        {
+            "format": _FORMAT,
+            "ca_fingerprint": manifest.ca_fingerprint,
+            "root_fingerprint": manifest.root_fingerprint,
+        }
     )
-    lines = f'{head[:-1]}, "identities": {{\n{entries}\n}}}}\n'
-    storage.write_file(path, lines.encode(), storage.PUBLIC)
+    # One identity a line: people can read and grep it.
+    entries = ",\n".join(json.dumps(entry.row()) for entry in manifest.entries.values())
+    storage.write_file(path, f'{head[:-1]}, "identities": [\n{entries}\n]}}\n'.encode(), storage.PUBLIC)

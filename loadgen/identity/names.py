@@ -13,6 +13,7 @@ CA_KEY = "ca_key.pem"
 _CLIENT_PREFIX = "client_"
 _CERTIFICATE_SUFFIX = "_certificate.pem"
 _KEY_SUFFIX = "_key.pem"
+REQUEST_SUFFIX = "_request.pem"
 
 
 def file_stem(name: str) -> str:
@@ -32,6 +33,26 @@ def client_certificate(directory: Path, stem: str) -> Path:
 def client_key(directory: Path, stem: str) -> Path:
     """Where the private key of the client with this stem is."""
     return directory / f"{_CLIENT_PREFIX}{stem}{_KEY_SUFFIX}"
+
+
+def ca_certificate(directory: Path, level: int) -> Path:
+    """Where the certificate of a CA is: level 0 is the root, the others are the intermediates below it."""
+    return directory / (f"intermediate_{level}_certificate.pem" if level else CA_CERTIFICATE)
+
+
+def ca_key(directory: Path, level: int) -> Path:
+    """Where the private key of a CA is."""
+    return directory / (f"intermediate_{level}_key.pem" if level else CA_KEY)
+
+
+def ca_crl(directory: Path, level: int) -> Path:
+    """Where the list of certificates that this CA revoked is."""
+    return directory / (f"intermediate_{level}_crl.pem" if level else "ca_crl.pem")
+
+
+def client_request(directory: Path, stem: str) -> Path:
+    """Where the signing request (CSR) of the client with this stem is."""
+    return directory / f"{_CLIENT_PREFIX}{stem}{REQUEST_SUFFIX}"
 
 
 def server_certificate(directory: Path, stem: str) -> Path:

@@ -1,4 +1,4 @@
-"""Reading and matching certificates and keys that are there already."""
+"""Reading certificates that are there already."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
 
 from loadgen.errors import ConfigError
+from loadgen.identity.alternative_names import sans_of
 from loadgen.identity.identity import Identity
+from loadgen.identity.keys import key_type_of
 from loadgen.identity.names import file_stem
-from loadgen.identity.subject import common_name, organization, rabbitmq_subject
+from loadgen.identity.subject import attributes, common_name, organization, rabbitmq_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from loadgen.identity.identity import Password
 
 
 def parse_certificate(content: bytes, where: Path) -> x509.Certificate:
@@ -30,25 +34,16 @@ def parse_certificate(content: bytes, where: Path) -> x509.Certificate:
         raise ConfigError(f"{where}: no certificate in PEM form", "name a certificate file") from error
 
 
-def parse_key(content: bytes, where: Path) -> object:
-    """Read an unencrypted private key from a PEM file's content.
+def parse_chain(content: bytes, where: Path) -> list[x509.Certificate]:
+    """Read all certificates of a PEM file's content, a client's own first.
 
     Raises:
-        ConfigError: there is none, it is encrypted, or of a kind that OpenSSL doesn't know here.
+        ConfigError: there is none.
     """
     try:
-        return serialization.load_pem_private_key(content, password=None)
-    except TypeError as error:
-        mend = f"decrypt it: openssl pkey -in {where.name} -out {where.name}.plain"
-        raise ConfigError(f"{where}: the private key is encrypted", mend) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{where}: no private key in PEM form", "name an unencrypted PEM key") from error
-
-
-def key_matches(certificate: x509.Certificate, key: object) -> bool:
-    """Whether a private key is the one the certificate was made for."""
-    public = getattr(key, "public_key", None)
-    return public is not None and bool(public() == certificate.public_key())
+        return x509.load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise ConfigError(f"{where}: no certificate in PEM form", "name a certificate file") from error
 
 
 def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -60,19 +55,29 @@ def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     return True
 
 
-def key_type_of(key: object) -> str:
-    """Name the type of a key the way the scenario does: `ec-p256`, `rsa-2048` or `ed25519`."""
-    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
-        return {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec-p521"}.get(
-            key.curve.name, f"ec-{key.curve.name}"
-        )
-    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
-        return f"rsa-{key.key_size}"
-    return type(key).__name__.removesuffix("PublicKey").removesuffix("PrivateKey").lower()
+def linked(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether each certificate of a chain is signed by the next."""
+    return all(map(signed_by, chain, chain[1:]))
+
+
+def leads_to(chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate]) -> bool:
+    """Whether a chain, the client's certificate first, leads to one of these CAs."""
+    for position, certificate in enumerate(chain):
+        if any(certificate == one or signed_by(certificate, one) for one in authorities):
+            return True
+        if position + 1 < len(chain) and not signed_by(certificate, chain[position + 1]):
+            return False
+    return False
 
 
 def identity_of(
-    certificate: x509.Certificate, certificate_path: Path, key_path: Path, name: str = ""
+    certificate: x509.Certificate,
+    certificate_path: Path,
+    key_path: Path,
+    name: str = "",
+    *,
+    columns: dict[str, str] | None = None,
+    key_password: Password | None = None,
 ) -> Identity:
     """Read from a certificate what scenarios and the broker see of it.
 
@@ -81,6 +86,8 @@ def identity_of(
         certificate_path: the file it is in.
         key_path: the file of its key.
         name: stem of the file names; from the common name when empty.
+        columns: of the CSV file that lists it.
+        key_password: where the password of its key is kept.
 
     Raises:
         ConfigError: a part of the certificate cannot be read (OpenSSL doesn't know its kind of key, or an
@@ -100,6 +107,9 @@ def identity_of(
             certificate=certificate_path,
             key=key_path,
             key_type=key_type_of(certificate.public_key()),
+            attributes=attributes(certificate.subject),
+            columns={} if columns is None else columns,
+            key_password=key_password,
         )
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         what = f"{certificate_path}: the certificate cannot be read: {error}"
@@ -112,21 +122,30 @@ def serial_text(number: int) -> str:
     return digits if len(digits) % 2 == 0 else f"0{digits}"
 
 
-def sans_of(certificate: x509.Certificate) -> dict[str, tuple[str, ...]]:
-    """The subject alternative names by kind, in the certificate's order; kinds without any are left out."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return {}
-    found: dict[str, tuple[str, ...]] = {
-        "dns": tuple(extension.get_values_for_type(x509.DNSName)),
-        "ip": tuple(str(value) for value in extension.get_values_for_type(x509.IPAddress)),
-        "email": tuple(extension.get_values_for_type(x509.RFC822Name)),
-        "uri": tuple(extension.get_values_for_type(x509.UniformResourceIdentifier)),
-    }
-    return {kind: values for kind, values in found.items() if values}
-
-
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of a certificate, in hexadecimal."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def path_length(certificate: x509.Certificate) -> int | None:
+    """How many CAs may stand below this one; None for any number (RFC 5280 §4.2.1.9)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    except x509.ExtensionNotFound:
+        return None
+
+
+def uses_of(certificate: x509.Certificate) -> tuple[x509.ObjectIdentifier, ...]:
+    """The extended key usages; empty when the extension isn't there, which allows any."""
+    try:
+        return tuple(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return ()
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether the certificate says that it is a CA's."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False

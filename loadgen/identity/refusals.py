@@ -10,7 +10,7 @@ from loadgen.identity.certificates import check_subject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loadgen.identity.certificates import Subject
+    from loadgen.identity.request import Subject
 
 _SHOWN = 10
 

@@ -23,10 +23,11 @@ _LOCK = ".loadgen-lock"
 
 
 @contextlib.contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
+def exclusive(directory: Path) -> Iterator[int]:
     """Make the directory if need be and be its only writer; waits for another process to finish.
 
-    The kernel drops the lock when its holder dies, so no stale lock can stay.
+    The kernel drops the lock when its holder dies, so no stale lock can stay. Processes that are to write
+    together with the holder inherit the descriptor that this gives, and keep the lock as long as it.
 
     Raises:
         ConfigError: the directory cannot be made or written.
@@ -37,21 +38,27 @@ def exclusive(directory: Path) -> Iterator[None]:
     try:
         with readable_errors(directory):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
     finally:
         os.close(lock)
 
 
-def write_file(path: Path, content: bytes, mode: int) -> None:
+def write_file(path: Path, content: bytes, mode: int, slot: int = 0) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new, never a part.
 
-    Call it inside `exclusive`: the temporary name is one per directory. The file has its mode from
+    Call it inside `exclusive`: the temporary name is one per directory and slot. The file has its mode from
     its creation, so a key is at no moment readable by others.
+
+    Args:
+        path: the file.
+        content: all of it.
+        mode: its permissions.
+        slot: differs for each process that writes into the directory under the same lock.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    pending = path.with_name(_PENDING)
+    pending = path.with_name(f"{_PENDING}-{slot}" if slot else _PENDING)
     with readable_errors(path):
         pending.unlink(missing_ok=True)  # of a writer that was killed; its mode might be another
         descriptor = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -64,7 +71,7 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
             raise
 
 
-def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: bytes) -> None:
+def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: bytes, slot: int = 0) -> None:
     """Replace a certificate and its key so that an interruption leaves no two files that don't match.
 
     The old certificate goes first and the new one comes last: whatever stops us in between leaves a
@@ -72,8 +79,8 @@ def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: by
     """
     with readable_errors(certificate):
         certificate.unlink(missing_ok=True)
-    write_file(key, key_pem, PRIVATE)
-    write_file(certificate, certificate_pem, PUBLIC)
+    write_file(key, key_pem, PRIVATE, slot)
+    write_file(certificate, certificate_pem, PUBLIC, slot)
 
 
 @contextlib.contextmanager

@@ -27,8 +27,15 @@ _SHORT_NAMES = {
     NameOID.PSEUDONYM: "PSEUDONYM",
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.EMAIL_ADDRESS: "EMAILADDRESS",
-    NameOID.STREET_ADDRESS: "STREET",
     NameOID.USER_ID: "UID",
+}
+# STREET is in its table under a number that no certificate has, so 2.5.4.9 is shown by number, too.
+_FIELDS = {
+    "ou": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "l": NameOID.LOCALITY_NAME,
+    "st": NameOID.STATE_OR_PROVINCE_NAME,
+    "c": NameOID.COUNTRY_NAME,
+    "serial_number": NameOID.SERIAL_NUMBER,
 }
 
 
@@ -40,6 +47,15 @@ def common_name(name: x509.Name) -> str:
 def organization(name: x509.Name) -> str:
     """The organization (O), empty when there is none; several are joined by a comma."""
     return ",".join(_text(attribute) for attribute in name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+
+
+def attributes(name: x509.Name) -> dict[str, str]:
+    """The parts of a subject besides CN and O that templates may use, those that are there."""
+    return {
+        key: ",".join(map(_text, found))
+        for key, oid in _FIELDS.items()
+        if (found := name.get_attributes_for_oid(oid))
+    }
 
 
 def rabbitmq_subject(name: x509.Name) -> str:

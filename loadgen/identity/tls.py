@@ -86,11 +86,12 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
     Raises:
         ConfigError: a file is missing, no PEM, needs a password, or the two don't match.
     """
+    # Without a password argument OpenSSL would ask on the terminal for that of an encrypted key.
+    password = _no_password if identity.key_password is None else identity.key_password.reveal
     try:
-        # Without a password argument OpenSSL would ask on the terminal for that of an encrypted key.
-        context.load_cert_chain(identity.certificate, identity.key, password=_no_password)
+        context.load_cert_chain(identity.certificate, identity.key, password=password)
     except _EncryptedKeyError as error:
-        mend = "decrypt it: openssl pkey -in KEY -out KEY.plain"
+        mend = "name its password, or decrypt it: openssl pkey -in KEY -out KEY.plain"
         raise ConfigError(f"{identity.key}: the private key is encrypted", mend) from error
     except ssl.SSLError as error:
         what = f"{identity.certificate} and {identity.key.name}: {error.reason or error}"

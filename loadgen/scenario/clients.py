@@ -23,10 +23,14 @@ MAX_STRING = 65_535
 def known_fields(issue: Issue, set_name: str, index: int) -> dict[str, object]:
     """Give the template fields of the certificate to be issued at an index: all but its serial number."""
     naming: dict[str, object] = {"index": index, "set": set_name}
-    fields: dict[str, object] = {"cn": issue.common_name.render(naming), "o": issue.organization or ""}
+    organization = "" if issue.organization is None else issue.organization.render(naming)
+    fields: dict[str, object] = {"cn": issue.common_name.render(naming), "o": organization}
+    fields |= {key: template.render(naming) for key, template in issue.subject_parts().items()}
     for kind, templates in issue.san.by_type().items():
         for position, template in enumerate(templates):
             name = template.render(naming)
+            if kind == "other_name":
+                name = name.partition("=")[2]  # as `Identity.template_fields` gives it
             fields.setdefault(f"san.{kind}", name)
             fields[f"san.{kind}.{position}"] = name
     return fields
@@ -75,12 +79,6 @@ def _check_issue(
             told.add("length")
             what = f'"{common_name}" has {len(common_name)} characters and a common name has 1 to 64'
             yield Finding(place, what, "use a shorter name" if common_name else "write a name")
-        if ":" in common_name and "colon" not in told:
-            told.add("colon")
-            what = (
-                f'RabbitMQ reads "{common_name}" as a virtual host and a user name, split at the last colon'
-            )
-            yield Finding(place, what, "use a name without a colon", warning=True)
         for position in range(len(issue.san.ip)):
             if "ip" not in told and not _is_address(str(fields[f"san.ip.{position}"])):
                 told.add("ip")
@@ -116,7 +114,7 @@ def _check_group(
             chosen = parts.identities.get(group.identity)
             if chosen is not None and chosen.issue is not None and missing != ["serial"]:
                 what = f'the certificates of "{group.identity}" have no {{{missing[0]}}}'
-                yield Finding(place, what, "add it to san of the set, or use another field")
+                yield Finding(place, what, "add it to the set, or use another field")
             return
         client_id = group.client_id.render(fields)
         length = len(client_id.encode("utf-8", "surrogatepass"))

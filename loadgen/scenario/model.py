@@ -19,8 +19,9 @@ from loadgen.scenario.groups import (
     Subscribe,
 )
 from loadgen.scenario.identities import Directory, IdentitySet, Issue, SanTemplates
+from loadgen.scenario.secret import Secret
 from loadgen.scenario.stages import Load, Stage
-from loadgen.scenario.target import Management, Secret, Target, Timeouts, TlsSettings
+from loadgen.scenario.target import Management, Target, Timeouts, TlsSettings
 from loadgen.scenario.thresholds import ThresholdSpec, parse_thresholds
 from loadgen.scenario.units import PositiveDuration
 from loadgen.scenario.uri import Uri
@@ -127,5 +128,5 @@ class Scenario(Strict):
 
     def to_yaml(self) -> str:
         """Write the scenario as run: defaults filled in, secrets as references, loadable again."""
-        dumped = self.model_dump(mode="json", exclude_none=True)
+        dumped = self.model_dump(mode="json", exclude_none=True, by_alias=True)
         return yaml.safe_dump(dumped, sort_keys=False, allow_unicode=True, width=110)

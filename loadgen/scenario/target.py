@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from loadgen.errors import ConfigError
 from loadgen.scenario.base import Flag, Strict, Text, malformed, one_or_many
 from loadgen.scenario.ciphers import CipherField
+from loadgen.scenario.login import ClientIdField, Login, LoginField
+from loadgen.scenario.secret import Secret
 from loadgen.scenario.sources import SourceField
 from loadgen.scenario.units import NS_PER_S, PositiveDuration
 from loadgen.scenario.uri import UriField, check_http_uri
@@ -54,58 +53,6 @@ class TlsSettings(Strict):
         return self
 
 
-class Secret(Strict):
-    """A reference to a password: `{env: NAME}` or `{file: path}`; the password itself is never held."""
-
-    env: Text | None = None
-    """Name of the environment variable that holds it."""
-    file: Text | None = None
-    """File that holds it; one newline at the end is not part of it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_literal(cls, value: object) -> object:
-        if isinstance(value, str | int | float):
-            # The value is not repeated in the message: it may well be a real password.
-            raise malformed(
-                "a password does not belong in the scenario file",
-                "write {env: NAME_OF_A_VARIABLE} or {file: path}",
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Secret:
-        if (self.env is None) == (self.file is None):
-            raise malformed("needs exactly one of env and file", "write {env: NAME} or {file: path}")
-        return self
-
-    def reveal(self) -> str:
-        """Read the password from where the reference points.
-
-        Raises:
-            ConfigError: the variable is not set, or the file cannot be read or is empty.
-        """
-        if self.env is not None:
-            value = os.environ.get(self.env)
-            if not value:
-                raise ConfigError(
-                    f"the environment variable {self.env} holds no password", f"export {self.env}=…"
-                )
-            return value
-        assert self.file is not None
-        try:
-            value = Path(self.file).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(
-                f"cannot read the password file {self.file}: {reason}",
-                "write the password into it and make it readable for you alone",
-            ) from None
-        if not value:
-            raise ConfigError(f"the password file {self.file} is empty", "write the password into it")
-        return value
-
-
 class Management(Strict):
     """The management API, from which a run reads the broker's own view of the clients."""
 
@@ -133,8 +80,18 @@ class Timeouts(Strict):
     """From PINGREQ to PINGRESP; half of the keep-alive when left out."""
 
 
+def _with_login_from(schema: dict[str, Any]) -> None:
+    """Tell editors of the short form."""
+    schema["properties"]["login_from"] = {
+        "enum": ["common_name", "distinguished_name", "subject_alternative_name"],
+        "description": "Short for login: {from: …}.",
+    }
+
+
 class Target(Strict):
     """The system under test."""
+
+    model_config = ConfigDict(json_schema_extra=_with_login_from)
 
     kind: Literal["rabbitmq", "embedded"] = "rabbitmq"
     """`rabbitmq`: the nodes named by `uris`. `embedded`: a small broker that the run starts itself."""
@@ -154,8 +111,19 @@ class Target(Strict):
     """The management API; without it the broker's view is not checked."""
     timeouts: Timeouts = Timeouts()
     """Limits of the phases of a connection."""
-    login_from: Literal["common_name"] = "common_name"
+    login: LoginField = Login.model_validate({})
     """What in a certificate becomes the user name, as configured in the brokers."""
+    client_id_from: ClientIdField | None = None
+    """What in a certificate must be the client id, as configured in the brokers; any id when left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if not isinstance(value, dict) or "login_from" not in value:
+            return value
+        if "login" in value:
+            raise malformed("has both login and login_from", "remove login_from")
+        return {("login" if key == "login_from" else key): each for key, each in value.items()}
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Target:

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 IDENTITY_FIELDS = ("index", "set")
 """For the subject and the alternative names of certificates to be issued."""
-CLIENT_FIELDS = ("index", "group", "cn", "serial", "o", "san.dns", "san.ip", "san.email", "san.uri")
+_SUBJECT_FIELDS = ("cn", "o", "ou", "l", "st", "c", "serial_number")
+_SAN_FIELDS = ("san.dns", "san.ip", "san.email", "san.uri", "san.other_name")
+CLIENT_FIELDS = ("index", "group", "serial", *_SUBJECT_FIELDS, *_SAN_FIELDS, "csv.COLUMN")
 """For a client id: the client's place in its group, and its certificate; `san.dns.1` is the second name."""
 CONNECTED_FIELDS = (*CLIENT_FIELDS, "client_id")
 """For user properties, topics and filters: the same and the client id itself."""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_SAN_INDEX = re.compile(r"(san\.(?:dns|ip|email|uri))\.[0-9]+")
+_SAN_INDEX = re.compile(r"(san\.(?:dns|ip|email|uri|other_name))\.[0-9]+")
+_CSV_COLUMN = re.compile(r"csv\.[A-Za-z_][A-Za-z0-9_]*")
 _SPEC = re.compile(r"0?[0-9]{0,3}[dxX]?")
 
 
@@ -143,7 +146,7 @@ def _checker(allowed: tuple[str, ...]) -> Callable[[object], Template]:
             shown = "null" if value is None else value
             raise malformed(f"must be text, not {shown}", f'put it in quotes: "{shown}"')
         for field in sorted(template.fields):
-            if (_SAN_INDEX.sub(r"\1", field)) not in allowed:
+            if _CSV_COLUMN.sub("csv.COLUMN", _SAN_INDEX.sub(r"\1", field)) not in allowed:
                 raise malformed(
                     f'"{template.text}" uses the unknown field {{{field}}}', did_you_mean(field, allowed)
                 )

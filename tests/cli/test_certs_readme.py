@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from loadgen.cli.certs import app
 from loadgen.identity.check import check_file
-from loadgen.identity.sets import read_directory
+from loadgen.identity.directory import read_directory
 
 README = Path(__file__).parents[2] / "certs" / "README.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)

@@ -27,13 +27,18 @@ def authority(tmp_path: Path) -> Authority:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the certificate files that were parsed."""
     seen: list[str] = []
-    real = reading.parse_certificate
+    one, chain = reading.parse_certificate, reading.parse_chain
 
     def watched(content: bytes, where: Path) -> x509.Certificate:
         seen.append(where.name)
-        return real(content, where)
+        return one(content, where)
+
+    def watched_chain(content: bytes, where: Path) -> list[x509.Certificate]:
+        seen.append(where.name)
+        return chain(content, where)
 
     monkeypatch.setattr(reading, "parse_certificate", watched)
+    monkeypatch.setattr(reading, "parse_chain", watched_chain)
     return seen
 
 

@@ -14,7 +14,8 @@ from loadgen.errors import ConfigError
 from loadgen.identity import lifetime
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.identity.check import check_identities
-from loadgen.identity.sets import issue_set, read_directory
+from loadgen.identity.directory import read_directory
+from loadgen.identity.sets import issue_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def test_a_set_is_issued_once_and_then_read_from_its_manifest(tmp_path: Path, pa
     second, issued = devices(tmp_path)
     assert issued == 0
     assert second == first
-    assert parsed == ["ca_certificate.pem"]
+    assert set(parsed) == {"ca_certificate.pem"}
     assert read_directory(tmp_path) == first
 
 
@@ -239,7 +240,7 @@ from pathlib import Path
 from loadgen.identity.sets import issue_set
 def tell(done, total):
     print(done, flush=True)
-issue_set("devices", 5000, lambda i: f"APM{i:05d}", out=Path(sys.argv[1]), organization=None, progress=tell)
+issue_set("devices", 900, lambda i: f"APM{i:05d}", out=Path(sys.argv[1]), organization=None, progress=tell)
 """
 
 

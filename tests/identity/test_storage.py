@@ -55,12 +55,12 @@ def test_a_pair_that_is_interrupted_is_never_two_halves(
     writes = 0
     real_write = storage.write_file
 
-    def write(path: Path, content: bytes, mode: int) -> None:
+    def write(path: Path, content: bytes, mode: int, slot: int = 0) -> None:
         nonlocal writes
         writes += 1
         if writes == stops_at:
             raise KeyboardInterrupt
-        real_write(path, content, mode)
+        real_write(path, content, mode, slot)
 
     monkeypatch.setattr(storage, "write_file", write)
     with pytest.raises(KeyboardInterrupt):

@@ -71,13 +71,6 @@ def test_refused_names(base: dict[str, Any], complain: Any, issue: dict[str, Any
     assert any(what in line and "identities.devices.issue" in line for line in complain(base))
 
 
-def test_a_colon_splits_the_user_name(base: dict[str, Any], complain: Any) -> None:  # noqa: ANN401
-    base["identities"]["devices"]["issue"]["common_name"] = "urn:dev:{index}"
-    (line,) = complain(base)
-    assert line.startswith("warning: ")
-    assert "virtual host" in line
-
-
 def test_two_sets_of_one_name(base: dict[str, Any], complain: Any) -> None:  # noqa: ANN401
     base["identities"]["others"] = {"issue": {"count": 5, "common_name": "APM{index:05d}"}}
     (line,) = complain(base)

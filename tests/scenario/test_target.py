@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from loadgen.errors import ConfigError
-from loadgen.scenario.target import Management, Secret, Target
+from loadgen.scenario.secret import Secret
+from loadgen.scenario.target import Management, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,10 @@ def test_a_secret_is_one_reference(reference: dict[str, str]) -> None:
         ({"uris": ["mqtts://h"], "tls": {"versions": []}}, "at least 1 item"),
         ({"uris": ["mqtts://h"], "tls": {"versions": [1.3]}}, "a TLS version is text"),
         ({"uris": ["mqtts://h"], "timeouts": {"tcp": "0s"}}, "longer than 0"),
+        ({"uris": ["mqtts://h"], "login_from": "moon"}, "common_name"),
+        ({"uris": ["mqtts://h"], "login_from": "common_name", "login": {}}, "both login and login_from"),
+        ({"uris": ["mqtts://h"], "login": {"san_type": "uri"}}, "have no use with common_name"),
+        ({"uris": ["mqtts://h"], "client_id_from": "common_name"}, "distinguished_name"),
     ],
 )
 def test_refused(target: dict[str, Any], what: str) -> None:
@@ -72,11 +77,24 @@ def test_refused(target: dict[str, Any], what: str) -> None:
 
 def test_defaults() -> None:
     target = Target.model_validate({"uris": ["mqtts://h"]})
-    assert (target.kind, target.spread, target.login_from) == ("rabbitmq", "round-robin", "common_name")
+    assert (target.kind, target.spread) == ("rabbitmq", "round-robin")
+    assert (target.login.from_, target.login.vhost, target.client_id_from) == ("common_name", "/", None)
     assert target.timeouts.connack == 70_000_000_000
     assert target.tls.versions == ("1.2", "1.3")
     assert target.management is None
     assert Target.model_validate({"kind": "embedded"}).uris == ()
+
+
+@pytest.mark.parametrize(
+    "login", [{"login_from": "subject_alternative_name"}, {"login": "subject_alternative_name"}]
+)
+def test_short_forms_of_login(login: dict[str, str]) -> None:
+    client_id = {"from": "subject_alternative_name", "san_index": 1}
+    target = Target.model_validate({"uris": ["mqtts://h"], **login, "client_id_from": client_id})
+    assert (target.login.from_, target.login.san_type) == ("subject_alternative_name", "dns")
+    assert target.client_id_from is not None
+    assert (target.client_id_from.san_type, target.client_id_from.san_index) == ("dns", 1)
+    assert Target.model_validate(target.model_dump(mode="json", by_alias=True)) == target
 
 
 def test_management_uris_lose_the_slash() -> None:
