@@ -7,13 +7,16 @@ it, so it never reaches a worker.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError
 from loadgen.identity import certificates, hierarchy, keys, names, reading, refusals, storage
 from loadgen.identity.alternative_names import plain_sans
+from loadgen.identity.identity import Identity
 from loadgen.identity.lifetime import DAY_S, Validity
 from loadgen.identity.request import SERVER_USE, ClientRequest, Subject
+from loadgen.identity.subject import rabbitmq_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from loadgen.identity.hierarchy import Hierarchy
-    from loadgen.identity.identity import Identity, Password
+    from loadgen.identity.identity import Password
 
     Progress = Callable[[int, int], None]
     """Called with (done, total) after each certificate."""
@@ -179,7 +182,13 @@ class Authority:
         certificate_path = names.client_certificate(self.directory, stem)
         key_path = names.client_key(self.directory, stem)
         certificate = self.issue(request, certificate_path, key_path, key_password)
-        return reading.identity_of(certificate, certificate_path, key_path, stem, key_password=key_password)
+        return replace(
+            planned_identity(request, self.directory),
+            serial=reading.serial_text(certificate.serial_number),
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            key_password=key_password,
+        )
 
     def fits(
         self,
@@ -249,6 +258,29 @@ class Authority:
             start=validity.not_before.at(now),
             end=validity.not_after.at(now),
         )
+
+
+def planned_identity(request: ClientRequest, directory: Path) -> Identity:
+    """The identity that a request becomes, without serial number and dates; nothing is issued.
+
+    Raises:
+        ConfigError: a name that X.509 cannot hold.
+    """
+    stem = names.file_stem(request.cn)
+    return Identity(
+        name=stem,
+        cn=request.cn,
+        serial="",
+        organization=request.organization or "",
+        sans=plain_sans(request.sans),
+        subject_rabbitmq=rabbitmq_subject(certificates.subject_name(request.subject)),
+        not_before=0.0,
+        not_after=0.0,
+        certificate_file=str(names.client_certificate(directory, stem)),
+        key_file=str(names.client_key(directory, stem)),
+        key_type=request.key_type,
+        attributes=dict(request.attributes),
+    )
 
 
 def _said(*parts: object) -> tuple[object, ...]:

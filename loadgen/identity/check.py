@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -16,7 +18,6 @@ from loadgen.identity import keys, manifest, names, reading, storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from loadgen.identity.identity import Identity
 
@@ -97,7 +98,7 @@ def check_identities(
             _check_pair(identity, authorities, findings)
         elif trusted and signer not in trusted:
             findings.add(_OTHER_CA, identity.certificate, f"not signed by {ca}")
-        _check_mode(identity.key, findings)
+        _check_mode(identity.key_file, findings)
     return problems + findings.problems()
 
 
@@ -152,7 +153,7 @@ def check_file(path: Path, ca: Path | None = None, now: float | None = None) -> 
             _check_pair(
                 identity, (), findings, client=names.client_stem_of_certificate(path.name) is not None
             )
-            _check_mode(key, findings)
+            _check_mode(str(key), findings)
     except ConfigError as error:
         findings.add_error(path, error)
     return problems + findings.problems()
@@ -162,20 +163,20 @@ class _Vouched:
     """Which pairs are as their set's manifest describes them, and the root above them."""
 
     def __init__(self) -> None:
-        self._by_directory: dict[Path, list[manifest.Manifest]] = {}
+        self._by_directory: dict[str, list[manifest.Manifest]] = {}
 
     def signer(self, identity: Identity) -> str | None:
         """Fingerprint of the root, or None when no manifest vouches for the pair."""
-        directory = identity.certificate.parent
+        directory = os.path.dirname(identity.certificate_file)  # noqa: PTH120 - much quicker, 50,000 times
         if directory not in self._by_directory:
-            found = (manifest.read(path) for path in sorted(directory.glob("*.manifest.json")))
+            found = (manifest.read(path) for path in sorted(Path(directory).glob("*.manifest.json")))
             self._by_directory[directory] = [one for one in found if one is not None]
         for one in self._by_directory[directory]:
             entry = one.entries.get(identity.name)
             if (
                 entry is not None
                 and entry.serial == identity.serial
-                and entry.stamp == manifest.stamp(str(identity.certificate), str(identity.key))
+                and entry.stamp == manifest.stamp(identity.certificate_file, identity.key_file)
             ):
                 return one.root_fingerprint
         return None
@@ -247,13 +248,13 @@ def _check_pair(
         findings.add(_NO_CLIENT_USE, identity.certificate, "the certificate is not meant for clients")
 
 
-def _check_mode(key: Path, findings: _Findings) -> None:
+def _check_mode(key: str, findings: _Findings) -> None:
     try:
-        mode = key.stat().st_mode
+        mode = os.stat(key).st_mode  # noqa: PTH116 - much quicker, 50,000 times
     except OSError:
         return  # already found
     if mode & _OTHERS:
-        findings.add(_OPEN_KEY, key, f"the private key is open to everyone (mode {mode & 0o777:03o})")
+        findings.add(_OPEN_KEY, Path(key), f"the private key is open to everyone (mode {mode & 0o777:03o})")
 
 
 def _for_clients(certificate: x509.Certificate) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from loadgen.identity.alternative_names import text_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Password(Protocol):
@@ -44,9 +42,12 @@ class Identity:
     """Start of validity, seconds since the epoch."""
     not_after: float
     """End of validity, seconds since the epoch."""
-    certificate: Path
-    """PEM file of the certificate, with those of intermediate CAs behind it if there are any."""
-    key: Path
+    certificate_file: str
+    """PEM file of the certificate, with those of intermediate CAs behind it if there are any.
+
+    A text, because making 100,000 paths takes two seconds of a start.
+    """
+    key_file: str
     """PEM file of the private key; may be the same file."""
     key_type: str = "ec-p256"
     """`ec-p256`, `rsa-2048`…: identities of different types must not share one SSLContext (see tls.py)."""
@@ -58,6 +59,16 @@ class Identity:
     """Where the password of an encrypted key is kept."""
     invalid_on_purpose: bool = False
     """It was asked to be expired or not yet valid, for a broker to refuse."""
+
+    @property
+    def certificate(self) -> Path:
+        """Path of the certificate."""
+        return Path(self.certificate_file)
+
+    @property
+    def key(self) -> Path:
+        """Path of the private key."""
+        return Path(self.key_file)
 
     def template_fields(self) -> dict[str, object]:
         """The fields for a scenario's templates, as flat keys.

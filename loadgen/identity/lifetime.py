@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 DAY_S = 86_400
 BACKDATED_S = 300
@@ -29,6 +30,7 @@ class Validity:
     not_after: Moment = Moment(365 * DAY_S)
 
     @classmethod
+    @lru_cache(maxsize=64)  # thousands of requests ask for the same
     def of(
         cls, valid_for_s: float, not_before: Moment | None = None, not_after: Moment | None = None
     ) -> Validity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from loadgen.identity import names, storage
@@ -59,10 +60,11 @@ class Entry:
         return cls(*row)
 
     def identity(
-        self, directory: Path, request: ClientRequest, now: float, key_password: Password | None = None
+        self, directory: str, request: ClientRequest, now: float, key_password: Password | None = None
     ) -> Identity:
         """The identity this entry stands for; the request is the one it was issued for."""
-        end = request.validity.not_after.at(now)
+        validity = request.validity
+        certificate_file, key_file = names.client_files(self.stem)
         return Identity(
             name=self.stem,
             cn=request.cn,
@@ -72,12 +74,12 @@ class Entry:
             subject_rabbitmq=self.subject_rabbitmq,
             not_before=self.not_before,
             not_after=self.not_after,
-            certificate=names.client_certificate(directory, self.stem),
-            key=names.client_key(directory, self.stem),
+            certificate_file=f"{directory}/{certificate_file}",
+            key_file=f"{directory}/{key_file}",
             key_type=request.key_type,
             attributes=dict(request.attributes),
             key_password=key_password,
-            invalid_on_purpose=end <= now or request.validity.not_before.at(now) > now,
+            invalid_on_purpose=validity.not_after.at(now) <= now or validity.not_before.at(now) > now,
         )
 
 
@@ -101,7 +103,7 @@ def entry_of(identity: Identity, request: ClientRequest) -> Entry:
         subject_rabbitmq=identity.subject_rabbitmq,
         not_before=identity.not_before,
         not_after=identity.not_after,
-        stamp=stamp(str(identity.certificate), str(identity.key)) or [],
+        stamp=stamp(identity.certificate_file, identity.key_file) or [],
         encrypted=identity.key_password is not None,
     )
 
@@ -116,15 +118,25 @@ def stamp(certificate: str, key: str) -> list[int] | None:
 
 
 def read(path: Path) -> Manifest | None:
-    """Read a manifest; None when it is missing, broken, or of another version: it is only a cache."""
+    """Read a manifest; None when it is missing, broken, or of another version: it is only a cache.
+
+    What was read is kept while the file is the same: a start reads it to know what is there, and again to
+    check the certificates. Don't change what this gives.
+    """
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
-        if document["format"] != _FORMAT:
-            return None
-        entries = {row[0]: Entry.from_row(row) for row in document["identities"]}
-        return Manifest(str(document["ca_fingerprint"]), str(document["root_fingerprint"]), entries)
+        status = path.stat()
+        return _read(path, status.st_mtime_ns, status.st_size)
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _mtime_ns: int, _size: int) -> Manifest | None:
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    if document["format"] != _FORMAT:
+        return None
+    entries = {row[0]: Entry.from_row(row) for row in document["identities"]}
+    return Manifest(str(document["ca_fingerprint"]), str(document["root_fingerprint"]), entries)
 
 
 def write(path: Path, manifest: Manifest) -> None:

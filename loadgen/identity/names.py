@@ -25,6 +25,11 @@ def file_stem(name: str) -> str:
     return quote(name, safe="")
 
 
+def client_files(stem: str) -> tuple[str, str]:
+    """The names of the certificate's and the key's file of the client with this stem."""
+    return f"{_CLIENT_PREFIX}{stem}{_CERTIFICATE_SUFFIX}", f"{_CLIENT_PREFIX}{stem}{_KEY_SUFFIX}"
+
+
 def client_certificate(directory: Path, stem: str) -> Path:
     """Where the certificate of the client with this stem is."""
     return directory / f"{_CLIENT_PREFIX}{stem}{_CERTIFICATE_SUFFIX}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError
+from loadgen.identity.authority import planned_identity
 from loadgen.identity.check import check_trust
 from loadgen.identity.directory import read_directory
 from loadgen.identity.layouts import parse_layout
@@ -13,7 +14,7 @@ from loadgen.identity.lifetime import Moment
 from loadgen.identity.listing import read_csv
 from loadgen.identity.pkcs12 import read_containers
 from loadgen.identity.request import ClientRequest
-from loadgen.identity.sets import Place, issue_requests, planned_identity
+from loadgen.identity.sets import Place, issue_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,22 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError
-from loadgen.identity import certificates, manifest, names, reading, storage
+from loadgen.identity import manifest, names, reading, storage
 from loadgen.identity.alternative_names import plain_sans
 from loadgen.identity.authority import Authority
-from loadgen.identity.identity import Identity
 from loadgen.identity.issuing import issue_many
 from loadgen.identity.lifetime import DAY_S
 from loadgen.identity.refusals import refuse_bad_subjects, refuse_same_names
 from loadgen.identity.request import ClientRequest
-from loadgen.identity.subject import rabbitmq_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from loadgen.identity.authority import Progress
-    from loadgen.identity.identity import Password
+    from loadgen.identity.identity import Identity, Password
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +75,6 @@ def issue_set(
     return issue_requests(set_name, requests, Place(out), progress)
 
 
-def planned_identity(request: ClientRequest, out: Path) -> Identity:
-    """The identity that a request will become, without serial number and dates.
-
-    Raises:
-        ConfigError: a name that X.509 cannot hold.
-    """
-    stem = names.file_stem(request.cn)
-    return Identity(
-        name=stem,
-        cn=request.cn,
-        serial="",
-        organization=request.organization or "",
-        sans=plain_sans(request.sans),
-        subject_rabbitmq=rabbitmq_subject(certificates.subject_name(request.subject)),
-        not_before=0.0,
-        not_after=0.0,
-        certificate=names.client_certificate(out, stem),
-        key=names.client_key(out, stem),
-        key_type=request.key_type,
-        attributes=dict(request.attributes),
-    )
-
-
 def issue_requests(
     set_name: str, requests: Sequence[ClientRequest], place: Place, progress: Progress | None = None
 ) -> list[Identity]:
@@ -131,7 +106,8 @@ def issue_requests(
     path = names.manifest(place.out, set_name)
     known = _known(path, place)
     if known is not None:
-        ready = [_current(known, place, stem, request, now) for stem, request in wanted.items()]
+        out = str(place.out)
+        ready = [_current(known, place, out, stem, request, now=now) for stem, request in wanted.items()]
         if None not in ready:
             refuse_same_names([request.cn for request in requests])
             return [identity for identity in ready if identity is not None]
@@ -159,7 +135,7 @@ def _known(path: Path, place: Place) -> manifest.Manifest | None:
 
 
 def _current(
-    known: manifest.Manifest, place: Place, stem: str, request: ClientRequest, now: float
+    known: manifest.Manifest, place: Place, out: str, stem: str, request: ClientRequest, *, now: float
 ) -> Identity | None:
     """The identity when the manifest has it as requested, the files are as it left them, and it lasts."""
     entry = known.entries.get(stem)
@@ -170,8 +146,8 @@ def _current(
         or request.validity.due(entry.not_before, entry.not_after, now)
     ):
         return None
-    identity = entry.identity(place.out, request, now, place.key_password)
-    unchanged = manifest.stamp(str(identity.certificate), str(identity.key)) == entry.stamp
+    identity = entry.identity(out, request, now, place.key_password)
+    unchanged = manifest.stamp(identity.certificate_file, identity.key_file) == entry.stamp
     return identity if unchanged else None
 
 
@@ -186,11 +162,14 @@ def _complete(
 ) -> list[Identity]:
     """Issue what is not current; under the lock, so what another process has just issued is seen and kept."""
     now = time.time()
+    out = str(place.out)
     known = _known(path, place)
-    result = known or manifest.Manifest(authority.fingerprint, authority.root_fingerprint)
+    result = manifest.Manifest(authority.fingerprint, authority.root_fingerprint)
+    if known is not None:
+        result.entries.update(known.entries)
     missing = []
     for stem, request in wanted.items():
-        if known is not None and _current(known, place, stem, request, now) is not None:
+        if known is not None and _current(known, place, out, stem, request, now=now) is not None:
             continue
         entry = _adopt(authority, place, stem, request)
         if entry is None:
@@ -210,7 +189,7 @@ def _complete(
         # Also after Ctrl-C: what has been issued is listed.
         manifest.write(path, result)
     return [
-        result.entries[stem].identity(place.out, request, now, place.key_password)
+        result.entries[stem].identity(out, request, now, place.key_password)
         for stem, request in wanted.items()
     ]
 

@@ -89,7 +89,7 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
     # Without a password argument OpenSSL would ask on the terminal for that of an encrypted key.
     password = _no_password if identity.key_password is None else identity.key_password.reveal
     try:
-        context.load_cert_chain(identity.certificate, identity.key, password=password)
+        context.load_cert_chain(identity.certificate_file, identity.key_file, password=password)
     except _EncryptedKeyError as error:
         mend = "name its password, or decrypt it: openssl pkey -in KEY -out KEY.plain"
         raise ConfigError(f"{identity.key}: the private key is encrypted", mend) from error

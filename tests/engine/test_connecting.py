@@ -157,7 +157,7 @@ def test_a_wrong_server_name_is_our_refusal(rigs: Rigs, run: Run) -> None:
 
 
 def test_a_certificate_file_that_is_gone_fails_its_client_alone(rigs: Rigs, run: Run) -> None:
-    broken = [replace(rigs.identities[0], key=rigs.path.parent / "gone.pem"), rigs.identities[1]]
+    broken = [replace(rigs.identities[0], key_file=str(rigs.path.parent / "gone.pem")), rigs.identities[1]]
 
     async def scenario() -> None:
         async with (

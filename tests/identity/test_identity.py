@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from loadgen.identity.identity import Identity
 
 IDENTITY = Identity(
@@ -13,8 +11,8 @@ IDENTITY = Identity(
     subject_rabbitmq="O=client,CN=dev1",
     not_before=0.0,
     not_after=1.0,
-    certificate=Path("c"),
-    key=Path("k"),
+    certificate_file="c",
+    key_file="k",
     attributes={"ou": "fleet"},
     columns={"site": "north"},
 )

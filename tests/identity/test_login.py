@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from loadgen.identity.identity import Identity
@@ -22,7 +20,7 @@ from loadgen.identity.login import (
 
 
 def identity(cn: str = "dev1", /, **sans: tuple[str, ...]) -> Identity:
-    return Identity("x", cn, "0A", "client", sans, f"O=client,CN={cn}", 0.0, 1.0, Path("c"), Path("k"))
+    return Identity("x", cn, "0A", "client", sans, f"O=client,CN={cn}", 0.0, 1.0, "c", "k")
 
 
 def san(kind: str, index: int = 0) -> Source:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ from loadgen.scenario.load import load_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from loadgen.scenario.model import Scenario
 
@@ -39,9 +39,7 @@ STAGES: list[dict[str, Any]] = [
 
 def identity(name: str, **sans: tuple[str, ...]) -> Identity:
     """A certificate that no file stands behind: a plan only reads its names."""
-    return Identity(
-        name, name, "0A", "", sans, f"CN={name}", 0.0, 4e9, Path(f"{name}.pem"), Path(f"{name}.key")
-    )
+    return Identity(name, name, "0A", "", sans, f"CN={name}", 0.0, 4e9, f"{name}.pem", f"{name}.key")
 
 
 @pytest.fixture
