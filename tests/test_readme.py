@@ -33,12 +33,11 @@ ELSEWHERE = {
     "loadgen cluster install": "tests/broker/test_cluster.py::test_a_root_made_from_debians_packages_serves",
     "docker compose up -d": "tests/broker/conftest.py::compose_cluster",
     "docker compose down -v": "tests/broker/conftest.py::compose_cluster",
-    # The same commands on three such nodes that are processes; the target file of these is read here.
     "loadgen provision scenarios/rabbitmq-smoke.yaml --target docker/target.yaml": (
-        "tests/test_readme.py::test_three_nodes_on_this_machine"
+        "tests/broker/test_compose.py::test_a_run_against_the_containers_passes"
     ),
     "loadgen run scenarios/rabbitmq-smoke.yaml --target docker/target.yaml": (
-        "tests/test_readme.py::test_three_nodes_on_this_machine"
+        "tests/broker/test_compose.py::test_a_run_against_the_containers_passes"
     ),
 }
 """Command → where it is run, when that is not by its line in this file."""
