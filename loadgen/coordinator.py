@@ -439,7 +439,14 @@ class Coordinator:
                     {number: SubscriberLog.from_wire(wire) for number, wire in final.subscribers.items()},
                 )
             )
-        return classify(ledger.publishers, ledger.subscribers, self.plan.pairs(), settled=self._settled)
+        expiring = self.plan.expiring((monotonic_ns() - self.origin) / 1e9)
+        return classify(
+            ledger.publishers,
+            ledger.subscribers,
+            self.plan.pairs(),
+            settled=self._settled,
+            expiring=expiring,
+        )
 
     # -- what workers say ------------------------------------------------------------------------
 

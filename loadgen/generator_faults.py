@@ -34,7 +34,7 @@ def generator_faults(limits: GeneratorLimits, totals: Snapshot, dropped: int) ->
         yield (
             f"{dropped} messages were due and never sent, so the load was not the planned one "
             f"(generator.max_dropped is {limits.max_dropped}, max_backlog bounds how many a client "
-            "may hold back)"
+            f"may hold back){_forbidden(totals)}"
         )
     late = totals.count("late")
     if limits.max_late is not None and late > limits.max_late:
@@ -42,3 +42,12 @@ def generator_faults(limits: GeneratorLimits, totals: Snapshot, dropped: int) ->
             f"{late} messages had to wait for a connection or for the broker's quota, so the load was not "
             f"the planned one (generator.max_late is {limits.max_late})"
         )
+
+
+def _forbidden(totals: Snapshot) -> str:
+    """What of the dropped messages the broker itself ruled out in its CONNACK."""
+    refusals = totals.codes("publish_refusals")
+    if not refusals:
+        return ""
+    named = ", ".join(f"{why} x{count}" for why, count in sorted(refusals.items()))
+    return f"; the broker's CONNACK forbids {sum(refusals.values())} of them: {named}"

@@ -76,7 +76,7 @@ def _partial(run: Run) -> dict[str, Any]:
         "codes": {
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
-        | {"connect_errors": totals.codes("connect_errors")},
+        | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
         "faults": [],
         "generator": {
             "cpu": None,

@@ -98,6 +98,8 @@ def build_result(findings: Findings) -> dict[str, Any]:
             "delivered": findings.ledger.delivered if findings.ledger else 0,
             "expected_deliveries": findings.ledger.expected if findings.ledger else 0,
             "received": totals.count("received"),
+            "wills_received": totals.count("wills_received"),
+            "retained_received": totals.count("retained_received"),
             "bytes_sent": totals.count("bytes_sent"),
             "bytes_received": totals.count("bytes_received"),
         },
@@ -109,7 +111,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "codes": {
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
-        | {"connect_errors": totals.codes("connect_errors")},
+        | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
         "faults": [],
         "generator": _generator(findings, totals),
         "broker": {
@@ -147,7 +149,8 @@ def _groups(findings: Findings, totals: Snapshot) -> dict[str, Any]:
             "clients": group.clients,
             "published": totals.count("published", name),
             "acknowledged": totals.count("acknowledged", name),
-            "delivered": totals.count("received", name) - totals.count("foreign", name),
+            "delivered": totals.count("received", name)
+            - sum(totals.count(other, name) for other in ("foreign", "wills_received", "retained_received")),
             "metrics": {
                 metric: summarise(totals.select(metric, name))
                 for metric in HISTOGRAMS

@@ -56,7 +56,8 @@ def _text(numbers: dict[str, Any]) -> str:
     for name, group in numbers["groups"].items():
         does = []
         if group["publishers"]:
-            does.append(f"{group['publishers']:,} publishers, {group['publish_rate']:,.1f} msg/s")
+            sizes = " and ".join(f"{size:,} B" for size in dict.fromkeys(group["payloads"]))
+            does.append(f"{group['publishers']:,} publishers, {group['publish_rate']:,.1f} msg/s of {sizes}")
         if group["subscriptions"]:
             does.append(f"{group['subscriptions']:,} subscriptions")
         lines.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,9 @@ from loadgen.mqtt.events import (
     Refused,
     Subscribed,
 )
+from loadgen.mqtt.options import Subscription
 from loadgen.mqtt.state import State
-from loadgen.plan.payload import HEADER, HEADER_SIZE, MAGIC
+from loadgen.plan.payload import HEADER, HEADER_SIZE, MAGIC, MESSAGE, WILL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,12 +79,18 @@ class Receiving(Sending):
         rec = self._rec
         log = self.log
         rec.received += 1
+        if packet.retain and self._was_retained(payload):
+            rec.retained_received += 1
+            return
         if log is None or len(payload) < HEADER_SIZE or not payload.startswith(MAGIC):
             self._on_foreign()
             return
-        _, _, run_id, publisher, sequence, intended = HEADER.unpack_from(payload)
-        if run_id != self._context.run_id:
-            self._on_foreign()
+        _, flags, run_id, publisher, sequence, intended = HEADER.unpack_from(payload)
+        if flags or run_id != self._context.run_id:
+            if flags == WILL:
+                rec.wills_received += 1
+            else:
+                self._on_foreign()
             return
         place = log.receive(publisher, sequence)
         if place == DUPLICATE:
@@ -92,6 +101,21 @@ class Receiving(Sending):
                 rec.reordered += 1
         if (book := self._context.books.recorder(intended, rec)) is not None:
             book.delivery_latency.append(now - intended)
+
+    def _was_retained(self, payload: bytes) -> bool:
+        """Whether a message with the retain flag is one that the broker had kept, and no delivery to expect.
+
+        That is what the flag says, unless a filter asked for retain-as-published: then messages of this run
+        may carry it as well, and only one that is here already was surely kept.
+        """
+        if not any(each.retain_as_published for each in self.plan.filters):
+            return True
+        if len(payload) < HEADER_SIZE or not payload.startswith(MAGIC):
+            return True
+        _, flags, run_id, publisher, sequence, _ = HEADER.unpack_from(payload)
+        if run_id != self._context.run_id or self.log is None:
+            return True
+        return flags == MESSAGE and self.log.has(publisher, sequence)
 
     def _on_foreign(self) -> None:
         self._rec.foreign += 1
@@ -142,10 +166,18 @@ class Receiving(Sending):
         if subscribes:
             self._set_phase(Phase.SUBSCRIBING)
             self._subscribe_at = now
-            self._session.subscribe(self.plan.filters)
+            self._subscribe()
             self._arm(self._context.target.connack_timeout)
         else:
             self._ready()
+
+    def _subscribe(self) -> None:
+        """Queue a SUBSCRIBE for each subscription identifier, as a packet has only one [§3.8.2.1.2]."""
+        subacks: dict[int, tuple[int, ...] | None] = {}
+        for identifier, filters in groupby(self.plan.filters, key=attrgetter("identifier")):
+            packet_id = self._session.subscribe([Subscription(*each[:5]) for each in filters], identifier)
+            subacks[packet_id] = None
+        self._subacks = subacks if len(subacks) > 1 else None
 
     def _admitted(self, now: int, *, session_present: bool, resent: int, abandoned: Sequence[object]) -> bool:
         """Account for a session that the broker opened or resumed; whether it lacks our subscriptions."""
@@ -199,8 +231,16 @@ class Receiving(Sending):
         return expiry == _NEVER_EXPIRES or now - self._lost_at < expiry * 1_000_000_000
 
     def _on_subscribed(self, event: Subscribed, now: int) -> None:
+        reasons = event.reasons
+        if self._subacks is not None:
+            self._subacks[event.packet_id] = reasons
+            if None in self._subacks.values():
+                return
+            # In the order of the filters, as they were asked for in it.
+            reasons = tuple(code for codes in self._subacks.values() for code in codes or ())
+            self._subacks = None
         self._disarm()
-        if self._granted(event.reasons, now) and self._session.state is State.CONNECTED:
+        if self._granted(reasons, now) and self._session.state is State.CONNECTED:
             self._ready()
 
     def _granted(self, reasons: Sequence[int], now: int) -> bool:
@@ -209,9 +249,9 @@ class Receiving(Sending):
         if self._context.recording:
             rec.subscribe_time.append(now - self._subscribe_at)
         refused = False
-        for reason, (_, asked) in zip(reasons, self.plan.filters, strict=True):
+        for reason, wanted in zip(reasons, self.plan.filters, strict=True):
             rec.count_code("suback_codes", f"0x{reason:02X}")
-            if reason >= 0x80 or reason < asked:
+            if reason >= 0x80 or reason < wanted.qos:
                 refused = True
         if refused:
             rec.subscribe_failures += 1

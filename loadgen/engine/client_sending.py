@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from loadgen.engine.client_state import ClientState
 from loadgen.engine.phase import Phase
 from loadgen.engine.stream import InFlight, Stream
-from loadgen.errors import LocalProtocolError
+from loadgen.mqtt.core import ForbiddenError
 from loadgen.mqtt.state import State
+from loadgen.plan.payload import PayloadFactory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from loadgen.engine.context import FleetContext
     from loadgen.engine.transport import Connection
     from loadgen.metrics.recorder import GroupRecorder
-    from loadgen.plan.payload import PayloadFactory
     from loadgen.plan.plan import ClientPlan
     from loadgen.plan.settings import GroupSettings
 
@@ -41,7 +41,16 @@ class Sending(ClientState):
     ) -> None:
         """Prepare; `factories` are those of the stream definitions, by number."""
         super().__init__(context, plan, group, recorder)
-        self.streams = tuple(Stream(self, each, factories[each.stream]) for each in plan.streams)
+        self.streams = tuple(
+            Stream(
+                self,
+                each,
+                factories[each.stream]
+                if each.content is None
+                else PayloadFactory(context.run_id, 0, each.content),
+            )
+            for each in plan.streams
+        )
 
     def publish(self, stream: Stream, intended: int) -> None:
         """Publish now what was due at `intended`, or hold it back if the connection does not take it."""
@@ -79,12 +88,13 @@ class Sending(ClientState):
         payload = stream.payloads.make(stream.publisher, sequence, intended)
         try:
             if not self._session.publish(
-                stream.topic, payload, stream.qos, (stream, sequence, intended, sent)
+                stream.topic, payload, stream.qos, (stream, sequence, intended, sent), stream.options
             ):
                 return _BLOCKED
-        except LocalProtocolError as error:
-            # The broker's CONNACK forbids it: too large, or a QoS it does not have.
+        except ForbiddenError as error:
+            # The broker's CONNACK forbids it: too large, a QoS or retained messages it does not have.
             self._drop(stream)
+            self._rec.count_code("publish_refusals", error.why)
             self._context.note_once("publish_impossible", self, error=str(error))
             return _REFUSED
         log.sent = sequence + 1

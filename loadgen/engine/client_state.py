@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mqtt5 import QoS, Will
+
 from loadgen.engine.phase import Phase
 from loadgen.metrics.delivery import SubscriberLog
 from loadgen.mqtt.config import SessionConfig
 from loadgen.mqtt.session import Session
+from loadgen.plan.payload import will_payload
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,6 +44,7 @@ class ClientState:
         "_rec",
         "_session",
         "_started_at",
+        "_subacks",
         "_subscribe_at",
         "_subscribed",
         "_subscribed_once",
@@ -72,6 +76,7 @@ class ClientState:
                 keep_alive=group.keep_alive,
                 receive_maximum=group.receive_maximum,
                 user_properties=plan.user_properties,
+                will=_will(context.run_id, plan),
             )
         )
         self.streams: tuple[Stream, ...] = ()
@@ -89,6 +94,8 @@ class ClientState:
         self._connect_due = 0
         self._started_at = 0
         self._subscribe_at = 0
+        self._subacks: dict[int, tuple[int, ...] | None] | None = None
+        """Packet id → reasons of each SUBACK, None until it comes; only while several are waited for."""
         self._lost_at = 0
         """When the connection was lost, until it is ready again; else 0. As all times here, monotonic ns."""
         self._ping_sent_at = 0
@@ -159,3 +166,16 @@ class ClientState:
         # close the socket without telling the connection.
         if opening is not None and self.phase is Phase.TCP:
             opening.cancel()
+
+
+def _will(run_id: int, plan: ClientPlan) -> Will | None:
+    will = plan.will
+    if will is None:
+        return None
+    return Will(
+        will.topic,
+        payload=will_payload(run_id, plan.number, will.content),
+        qos=QoS.AT_LEAST_ONCE if will.qos else QoS.AT_MOST_ONCE,
+        retain=will.retain,
+        will_delay_interval=will.delay,
+    )

@@ -13,6 +13,7 @@ from loadgen.engine.health import LoopLagProbe, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
 from loadgen.engine.pacing import PacingDriver
 from loadgen.engine.phase import Phase
+from loadgen.engine.stream import Lanes
 from loadgen.metrics.recorder import Recorder
 from loadgen.plan.payload import PayloadFactory
 
@@ -45,7 +46,9 @@ class Fleet:
         self.context = FleetContext(self._loop, shard.target, run_id, seed, shard.number)
         self._report = report
         self._recorder = Recorder(shard.number)
-        factories = {each.number: PayloadFactory(run_id, each.payload) for each in shard.definitions}
+        factories = {
+            each.number: PayloadFactory(run_id, each.payload, each.content) for each in shard.definitions
+        }
         self.clients = [
             Client(self.context, plan, shard.groups[plan.group], self._recorder.group(plan.group), factories)
             for plan in shard.clients
@@ -67,8 +70,14 @@ class Fleet:
     def _pacing_lines(self) -> list[tuple[Pacer, list[Stream]]]:
         by_definition: dict[int, list[Stream]] = {}
         for client in self.clients:
+            own: dict[int, list[Stream]] = {}
             for stream, plan in zip(client.streams, client.plan.streams, strict=True):
-                by_definition.setdefault(plan.stream, []).append(stream)
+                own.setdefault(plan.stream, []).append(stream)
+            for number, lanes in own.items():
+                if len(lanes) > 1:
+                    seed = self.shard.definitions[number].choice_seed(client.plan.index)
+                    lanes[0].lanes = Lanes(lanes, seed)
+                by_definition.setdefault(number, []).append(lanes[0])
         return [
             (self.shard.definitions[number].pacer([stream.client.plan.index for stream in streams]), streams)
             for number, streams in by_definition.items()

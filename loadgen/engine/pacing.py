@@ -72,6 +72,8 @@ class PacingDriver:
                     if intended > now:
                         break
                 stream = streams[pacer.pop()]
+                if stream.lanes is not None:
+                    stream = stream.lanes.choose()
                 stream.client.publish(stream, intended)
                 if now > deadline:
                     # Too much for one burst: the next line goes first then, so that none starves.

@@ -67,6 +67,8 @@ _ALL = (
     _counter("duplicates", "messages", "received messages that this subscriber had already"),
     _counter("reordered", "messages", "received messages that a later one had overtaken"),
     _counter("foreign", "messages", "received messages that no publisher of this run sent"),
+    _counter("wills_received", "messages", "received wills of clients that were gone without a DISCONNECT"),
+    _counter("retained_received", "messages", "received messages that the broker had retained from before"),
     _counter("bytes_sent", "bytes", "bytes written to TCP, TLS included"),
     _counter("bytes_received", "bytes", "bytes read from TCP, TLS included"),
     _counter(
@@ -96,6 +98,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 CODES: dict[str, str] = {
     "connack_codes": "CONNACK reason codes, successes included",
     "suback_codes": "SUBACK reason codes, one for each filter",
+    "publish_refusals": "publishes not sent because the broker's CONNACK forbids them, by reason",
     "puback_codes": "PUBACK reason codes other than success",
     "disconnect_codes": "how connections ended: DISCONNECT reason codes, and fin, rst, keep_alive, …",
     "connect_errors": "connection attempts that never came to a CONNACK, by cause",

@@ -10,7 +10,7 @@ from loadgen.metrics.ledger_result import LedgerResult, WorstPair
 from loadgen.metrics.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from loadgen.metrics.delivery_log import PublisherLog, SubscriberLog
 
@@ -24,6 +24,7 @@ def classify(
     pairs: Iterable[tuple[int, int, int]],
     *,
     settled: bool,
+    expiring: Container[int] = (),
 ) -> LedgerResult:
     """Put every sequence number of every pair into its class.
 
@@ -33,6 +34,8 @@ def classify(
         pairs: (publisher, subscriber, effective QoS) from the plan; no pair twice: when several filters of a
             subscriber match, give the highest QoS. Fastest when the pairs of one subscriber are neighbours.
         settled: Whether the drain stage ended; if not, nothing is called lost.
+        expiring: Publishers whose messages may have expired at the broker; what of them never arrived is
+            not called lost.
 
     Returns:
         The counts. A pair in which all went well costs O(1), any other O(its gaps).
@@ -56,7 +59,9 @@ def classify(
         if log.due(publisher) == sender.complete and publisher not in log.irregular:
             plain += sender.complete
             continue
-        found = _classify_pair(result, sender, log, (publisher, subscriber, qos))
+        found = _classify_pair(
+            result, sender, log, (publisher, subscriber, qos), may_expire=publisher in expiring
+        )
         if found is not None:
             (heapq.heappushpop if len(worst) == _WORST else heapq.heappush)(worst, found)
     result.not_attempted = not_attempted
@@ -90,7 +95,12 @@ def _stray(log: SubscriberLog, paired: list[int]) -> int:
 
 
 def _classify_pair(
-    result: LedgerResult, sender: _Sender, log: SubscriberLog, pair: tuple[int, int, int]
+    result: LedgerResult,
+    sender: _Sender,
+    log: SubscriberLog,
+    pair: tuple[int, int, int],
+    *,
+    may_expire: bool,
 ) -> WorstPair | None:
     """Add a pair with gaps of any kind to the result; gives it back if the broker did something wrong."""
     publisher, subscriber, qos = pair
@@ -129,6 +139,9 @@ def _classify_pair(
         promised = promised - unacked
         broken = promised - _excused(log, publisher, sent)
         result.session_gap += len(promised) - len(broken)
+        if may_expire:
+            result.expired += len(broken)
+            broken = _NOTHING
         lost, unsettled = (len(broken), 0) if result.settled else (0, len(broken))
     result.lost += lost
     result.unsettled += unsettled

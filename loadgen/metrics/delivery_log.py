@@ -198,6 +198,10 @@ class SubscriberLog:
         stream = self.irregular.get(publisher)
         return max(stream.parked, 0) if stream else 0
 
+    def has(self, publisher: int, seq: int) -> bool:
+        """Whether a message was received already."""
+        return seq < self.due(publisher) and not self.missing(publisher).count(seq, seq + 1)
+
     def missing(self, publisher: int) -> RangeSet:
         """Give the sequence numbers below `due` that were not received."""
         stream = self.irregular.get(publisher)

@@ -33,11 +33,13 @@ class LedgerResult:
     recovered: int = 0
     """Sent, not acknowledged, delivered once."""
     indeterminate: int = 0
-    """Sent, never delivered, and no promise broken; the next three say why, the rest was not acknowledged."""
+    """Sent, never delivered, and no promise broken; the next four say why, the rest was not acknowledged."""
     indeterminate_qos0: int = 0
     """Of the indeterminate: the effective QoS is 0, which promises nothing."""
     session_gap: int = 0
     """Of the indeterminate: acknowledged while the broker had no session of the subscriber."""
+    expired: int = 0
+    """Of the indeterminate: acknowledged, with a message expiry that was shorter than the run."""
     unsettled: int = 0
     """Of the indeterminate: acknowledged, and the run ended before the drain stage did."""
     unexpected: int = 0

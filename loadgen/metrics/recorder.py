@@ -52,6 +52,8 @@ class GroupRecorder:
     duplicates: int
     reordered: int
     foreign: int
+    wills_received: int
+    retained_received: int
     bytes_sent: int
     bytes_received: int
     late: int
@@ -59,6 +61,7 @@ class GroupRecorder:
 
     connack_codes: dict[str, int]
     suback_codes: dict[str, int]
+    publish_refusals: dict[str, int]
     puback_codes: dict[str, int]
     disconnect_codes: dict[str, int]
     connect_errors: dict[str, int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypedDict
 
 from mqtt5 import ConnectPacket, Will
 
@@ -13,18 +12,6 @@ MAXIMUM_ID = 65_535
 """Largest packet id, receive maximum, keep-alive and topic alias: all are two bytes wide."""
 MAXIMUM_PACKET = 268_435_460
 """Bytes of the largest packet MQTT can frame: 256 MiB - 1 of content and 5 of header [§2.1.4]."""
-
-
-class PublishProperties(TypedDict, total=False):
-    """Optional properties of a PUBLISH, named as the codec names them [§3.3.2.3]."""
-
-    payload_format_indicator: int
-    message_expiry_interval: int
-    """Seconds; not shortened when the publish is sent again after a resume, as the session has no clock."""
-    content_type: str
-    response_topic: str
-    correlation_data: bytes
-    user_properties: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

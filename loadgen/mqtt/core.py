@@ -22,11 +22,21 @@ PACKET_TOO_LARGE = 0x95
 QOS_NOT_SUPPORTED = 0x9B
 
 
+class ForbiddenError(LocalProtocolError):
+    """The broker's CONNACK forbids what was to be sent; nothing was queued."""
+
+    def __init__(self, what: str, why: str) -> None:
+        """Keep a short word for reports: `qos`, `retain` or `packet-too-large`."""
+        super().__init__(what)
+        self.why = why
+
+
 class SessionCore:
     """The state shared by both directions; slots, and containers made late, keep thousands of them small."""
 
     __slots__ = (
         "_acks_held",
+        "_alias_maximum",
         "_aliases",
         "_buffer",
         "_last_id",
@@ -35,6 +45,7 @@ class SessionCore:
         "_out",
         "_pending",
         "_retain_available",
+        "_topic_aliases",
         "_waiting",
         "client_id",
         "config",
@@ -80,6 +91,10 @@ class SessionCore:
         self._maximum_packet = MAXIMUM_PACKET
         self._maximum_qos = 1
         self._retain_available = True
+        self._alias_maximum = 0
+        """Topic aliases that the broker lets us use."""
+        self._topic_aliases: dict[str, int] | None = None
+        """Topic → its alias, as we set them on this connection [MQTT-3.3.2-7]."""
 
     @property
     def unacknowledged(self) -> int:
@@ -96,7 +111,7 @@ class SessionCore:
         self._step(Step.LOST)
         if self._waiting:
             self.inflight.update((packet_id, (wire, token)) for packet_id, wire, token in self._waiting)
-        self._waiting = self._pending = self._aliases = self._buffer = None
+        self._waiting = self._pending = self._aliases = self._topic_aliases = self._buffer = None
         self._out.clear()
         self._acks_held = self.send_quota = self.pings_outstanding = 0
 

@@ -88,6 +88,7 @@ class Inbound(Outbound):
         self._maximum_packet = packet.max_packet_size or MAXIMUM_PACKET
         self._maximum_qos = min(int(packet.max_qos), 1)
         self._retain_available = packet.retain_available
+        self._alias_maximum = packet.topic_alias_max
         return self._resume(packet)
 
     def _resume(self, connack: ConnAckPacket) -> Connected:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadgen.errors import Problem
 from loadgen.plan.pacer import events_until
+from loadgen.plan.payload import HEADER_SIZE
 from loadgen.plan.settings import source_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ CLIENT_MEMORY = 48 * 1024
 """Bytes of one connected client; measured 38-44 KB for TLS, session and buffers, and some for its plan."""
 WORKER_MEMORY = 60 * 1024 * 1024
 """Bytes of a worker before its first client."""
+STREAM_MEMORY = 600
+"""Bytes of one stream of a client, or of one of its lanes: its topic and its part of the ledger."""
 SPARE_DESCRIPTORS = 64
 """Descriptors a worker needs besides its connections: event loop, pipes, files of certificates being read."""
 
@@ -73,13 +76,17 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         per_node[names[client.nodes[0]]] += 1
         per_pair[source_of(client.number, len(names), sources), client.nodes[0]] += 1
     rate = deliveries = volume = 0.0
+    contents = 0
     by_stream = {definition.number: definition for definition in plan.definitions}
     for client in plan.clients:
         for stream in client.streams:
             definition = by_stream[stream.stream]
-            rate += definition.rate
-            deliveries += definition.rate * stream.fanout
-            volume += definition.rate * definition.payload
+            lane_rate = definition.rate / definition.lanes
+            rate += lane_rate
+            deliveries += lane_rate * stream.fanout
+            own = stream.content
+            volume += lane_rate * (definition.payload if own is None else HEADER_SIZE + len(own))
+            contents += STREAM_MEMORY + len(own or b"")
     end = max((segment.load_to for segment in plan.segments.values()), default=0)
     messages = sum(events_until(end, each.clients, each.rate) for each in plan.definitions if end)
     largest = -(-len(plan.clients) // workers)
@@ -95,7 +102,9 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         descriptors=largest + SPARE_DESCRIPTORS,
         ports=max(per_pair.values(), default=0),
         sources=sources,
-        memory=len(plan.clients) * CLIENT_MEMORY + workers * WORKER_MEMORY,
+        memory=len(plan.clients) * CLIENT_MEMORY
+        + contents
+        + workers * (WORKER_MEMORY + sum(each.payload for each in plan.definitions)),
         duration=_duration(plan),
     )
 
@@ -154,6 +163,7 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
         name: {
             "clients": group.clients,
             "publishers": sum(len(c.streams) for c in plan.clients if c.group == name),
+            "payloads": [each.payload for each in plan.definitions if each.group == name],
             "subscriptions": sum(len(c.filters) for c in plan.clients if c.group == name),
             "publish_rate": sum(each.rate * each.clients for each in plan.definitions if each.group == name),
         }
@@ -168,7 +178,7 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
         "groups": groups,
         "stages": [{"name": each.name, "kind": each.kind} for each in plan.scenario.stages],
         "publishers": plan.publishers,
-        "pairs": sum(len(found) for found in plan.matches),
+        "pairs": plan.pair_count,
         "publish_rate": needs.publish_rate,
         "delivery_rate": needs.delivery_rate,
         "peak_load": needs.peak_load,

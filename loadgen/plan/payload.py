@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 HEADER = struct.Struct(">4sIQIIQ")
-"""magic, flags (0), run id, publisher number, sequence number, intended time in monotonic ns; 32 bytes."""
+"""magic, flags, run id, publisher number, sequence number, intended time in monotonic ns; 32 bytes."""
 
 MAGIC = b"LGv1"
+MESSAGE = 0
+"""Flags of a message of a stream."""
+WILL = 1
+"""Flags of a will: its publisher number is its client's number in the run, its sequence and time are 0."""
 HEADER_SIZE = HEADER.size
 
 
@@ -20,31 +25,33 @@ class PayloadFactory:
 
     __slots__ = ("_body", "run_id")
 
-    def __init__(self, run_id: int, size: int) -> None:
-        """Prepare for payloads of `size` bytes, header included.
+    def __init__(self, run_id: int, size: int, content: bytes | None = None) -> None:
+        """Prepare for payloads of `size` bytes, header included; or of the header and `content`.
 
         Raises:
             ValueError: `size` is smaller than the header.
         """
-        if size < HEADER_SIZE:
+        if content is None and size < HEADER_SIZE:
             raise ValueError(f"a payload needs at least {HEADER_SIZE} bytes for its header")
         self.run_id = run_id
-        self._body = body(size - HEADER_SIZE)
+        self._body = body(size - HEADER_SIZE) if content is None else content
 
     def make(self, publisher: int, sequence: int, intended_ns: int) -> bytes:
         """One payload."""
-        return HEADER.pack(MAGIC, 0, self.run_id, publisher, sequence, intended_ns) + self._body
+        return HEADER.pack(MAGIC, MESSAGE, self.run_id, publisher, sequence, intended_ns) + self._body
 
 
 def body(size: int) -> bytes:
     """Printable filler of `size` bytes, the same for the same size."""
-    # A linear congruential walk over printable characters: no repeats short enough to matter.
-    state = 1
-    filler = bytearray(size)
-    for place in range(size):
-        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
-        filler[place] = 33 + (state >> 16) % 94
-    return bytes(filler)
+    return random.Random(1).randbytes(size).translate(_PRINTABLE)
+
+
+_PRINTABLE = bytes(33 + value % 94 for value in range(256))
+
+
+def will_payload(run_id: int, client: int, content: bytes) -> bytes:
+    """The payload of a client's will."""
+    return HEADER.pack(MAGIC, WILL, run_id, client, 0, 0) + content
 
 
 def decode(payload: bytes) -> tuple[int, int, int, int] | None:

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError, Problem
 from loadgen.plan.names import faults
-from loadgen.plan.pacer import ConstantPacer, Pacer, PoissonPacer, splitmix64
+from loadgen.plan.pacer import splitmix64
+from loadgen.plan.payload import HEADER_SIZE
 from loadgen.plan.schedule import segments
 from loadgen.plan.settings import GroupSettings, TargetSettings, group_settings, target_settings
+from loadgen.plan.streams import StreamDefinition, StreamPlan, client_streams, define_streams, read_content
+from loadgen.plan.subscriptions import FilterPlan, client_filters, own_deliveries
 from loadgen.plan.topics import FilterIndex
+from loadgen.plan.wills import WillPlan, connect_fault, plan_will
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from loadgen.identity.identity import Identity
     from loadgen.plan.schedule import Segment
-    from loadgen.scenario.model import Group, Publish, Scenario
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPlan:
-    """One publishing client's stream of messages."""
-
-    publisher: int
-    """Its number in the run: what the payload header carries."""
-    stream: int
-    """The number of the stream definition (one `publish` entry of a group) it belongs to."""
-    topic: str
-    qos: int
-    fanout: int
-    """How many planned subscribers match the topic: expected deliveries per message."""
+    from loadgen.scenario.model import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +38,11 @@ class ClientPlan:
     client_id: str
     user_properties: tuple[tuple[str, str], ...]
     streams: tuple[StreamPlan, ...]
-    filters: tuple[tuple[str, int], ...]
-    """(topic filter, QoS) of each subscription."""
+    filters: tuple[FilterPlan, ...]
+    """Its subscriptions."""
     nodes: tuple[int, ...]
     """Node numbers in the order in which this client tries them."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamDefinition:
-    """One `publish` entry of a group: what its streams have in common."""
-
-    number: int
-    group: str
-    clients: int
-    """How many clients of the group publish this stream (all of them)."""
-    rate: float
-    """Messages per second of each client at 100 % load."""
-    payload: int
-    """Bytes, header included."""
-    qos: int
-    arrival: str
-    seed: int
-
-    def pacer(self, indices: Sequence[int]) -> Pacer:
-        """The pacer of the clients `indices` (their places in the group, sorted)."""
-        if self.arrival == "poisson":
-            return PoissonPacer(indices, self.rate, self.seed)
-        return ConstantPacer(indices, self.clients, self.rate)
+    will: WillPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +69,9 @@ class Plan:
     segments: dict[str, Segment]
     matches: list[tuple[tuple[int, int], ...]] = field(repr=False)
     """Publisher number → its (subscriber, QoS asked for); equal sets are one shared tuple."""
+    own: dict[int, int] = field(repr=False, default_factory=dict)
+    """Publisher number → QoS at which its own client gets its messages, where `no_local` makes a difference;
+    -1: not at all."""
 
     @property
     def publishers(self) -> int:
@@ -114,8 +85,28 @@ class Plan:
         """
         for client in self.clients:
             for stream in client.streams:
+                own = self.own.get(stream.publisher)
                 for subscriber, asked in self.matches[stream.publisher]:
-                    yield stream.publisher, subscriber, min(stream.qos, asked)
+                    if own is None or subscriber != client.number:
+                        yield stream.publisher, subscriber, min(stream.qos, asked)
+                    elif own >= 0:
+                        yield stream.publisher, subscriber, min(stream.qos, own)
+
+    def expiring(self, seconds: float) -> set[int]:
+        """The publishers whose messages may expire at the broker within a time."""
+        short = {
+            each.number
+            for each in self.definitions
+            if each.message_expiry is not None and each.message_expiry < seconds
+        }
+        return {
+            stream.publisher for client in self.clients for stream in client.streams if stream.stream in short
+        }
+
+    @property
+    def pair_count(self) -> int:
+        """How many pairs of publisher and subscriber there are."""
+        return sum(len(found) for found in self.matches) - sum(own < 0 for own in self.own.values())
 
     def shard(self, number: int, workers: int) -> Shard:
         """Every `workers`-th client from `number` on: all groups spread evenly over the workers."""
@@ -144,7 +135,7 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
     """
     clients: list[ClientPlan] = []
     problems: list[Problem] = []
-    definitions = _definitions(scenario)
+    definitions = define_streams(scenario)
     index = FilterIndex()
     topics: list[str] = []
     owners: dict[str, str] = {}
@@ -156,6 +147,9 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
             )
             continue
         own = [definition for definition in definitions if definition.group == group_name]
+        will_content = (
+            read_content(group.will.payload, f"groups.{group_name}.will.payload.file") if group.will else None
+        )
         for place in range(group.clients):
             identity = identities[group.identity][place % len(identities[group.identity])]
             fields: dict[str, object] = {**identity.template_fields(), "index": place, "group": group_name}
@@ -164,8 +158,10 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
             try:
                 client_id = group.client_id.render(fields)
                 fields["client_id"] = client_id
-                filters = tuple((entry.filter.render(fields), entry.qos) for entry in group.subscribe)
-                streams = _streams(group, own, fields, topics)
+                filters = client_filters(group, fields)
+                streams = client_streams(group, own, fields, len(topics))
+                topics += (each.topic for each in streams)
+                will = plan_will(group.will, will_content, fields) if group.will else None
                 properties = tuple((name, value.render(fields)) for name, value in group.user_properties)
             except ConfigError as error:
                 problems += [Problem(where, each.what, each.mend) for each in error.problems]
@@ -176,91 +172,74 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
             problems += [
                 Problem(where, fault, f"the certificate is {identity.certificate}: use other fields of it")
                 for fault in faults(
-                    client_id, (each.topic for each in streams), (each[0] for each in filters), properties
+                    client_id,
+                    (*(each.topic for each in streams), *([will.topic] if will else ())),
+                    (each.filter for each in filters),
+                    (*properties, *_stream_properties(streams)),
                 )
             ]
+            if fault := connect_fault(client_id, properties, will):
+                problems.append(Problem(where, fault, "use a shorter will, or fewer user properties"))
             if len(problems) >= _MOST_PROBLEMS:
                 raise ConfigError(problems[:_MOST_PROBLEMS])
-            for topic_filter, qos in filters:
-                index.add(topic_filter, number, qos)
+            for each in filters:
+                index.add(each.filter, number, each.qos)
             order = _node_order(scenario.target.spread, number, nodes, scenario.seed)
             clients.append(
                 ClientPlan(
-                    number, group_name, place, identity, client_id, properties, streams, filters, order
+                    number, group_name, place, identity, client_id, properties, streams, filters, order, will
                 )
             )
     if problems:
         raise ConfigError(problems)
-    matches = [index.match(topic) for topic in topics]
-    clients = [_with_fanout(client, matches) for client in clients]
+    found = {topic: index.match(topic) for topic in dict.fromkeys(topics)}
+    matches = [found[topic] for topic in topics]
+    not_to_itself = dict(own_deliveries(clients, matches))
+    clients = [_with_fanout(client, matches, not_to_itself) for client in clients]
     holds = [stage for stage in scenario.stages if stage.kind == "hold"]
     laid = segments([(stage.hold or 0, stage.load.start, stage.load.end) for stage in holds])
     return Plan(
         scenario,
         clients,
-        tuple(definitions),
+        tuple(_with_largest_payload(definitions, clients)),
         {stage.name: segment for stage, segment in zip(holds, laid, strict=True)},
         matches,
+        not_to_itself,
     )
 
 
 _MOST_PROBLEMS = 20
 
 
-def _definitions(scenario: Scenario) -> list[StreamDefinition]:
-    definitions: list[StreamDefinition] = []
-    for group_name, group in scenario.groups.items():
-        for entry in group.publish:
-            number = len(definitions)
-            definitions.append(
-                StreamDefinition(
-                    number,
-                    group_name,
-                    group.clients,
-                    client_rate(entry, group.clients),
-                    entry.payload,
-                    entry.qos,
-                    entry.arrival,
-                    splitmix64((scenario.seed << 16) + number),
-                )
-            )
-    return definitions
+def _stream_properties(streams: Sequence[StreamPlan]) -> Iterator[tuple[str, str]]:
+    for settings in {each.settings for each in streams if each.settings is not None}:
+        yield from settings.user_properties
 
 
-def client_rate(entry: Publish, clients: int) -> float:
-    """Messages per second of one client of a group that has `clients`."""
-    return entry.rate if entry.rate is not None else (entry.total_rate or 0.0) / clients
-
-
-def _streams(
-    group: Group, definitions: list[StreamDefinition], fields: Mapping[str, object], topics: list[str]
-) -> tuple[StreamPlan, ...]:
-    streams: list[StreamPlan] = []
-    for entry, definition in zip(group.publish, definitions, strict=True):
-        topic = entry.topic.render(fields)
-        streams.append(StreamPlan(len(topics), definition.number, topic, entry.qos, 0))
-        topics.append(topic)
-    return tuple(streams)
-
-
-def _with_fanout(client: ClientPlan, matches: list[tuple[tuple[int, int], ...]]) -> ClientPlan:
+def _with_fanout(
+    client: ClientPlan, matches: list[tuple[tuple[int, int], ...]], own: Mapping[int, int]
+) -> ClientPlan:
     if not client.streams:
         return client
     streams = tuple(
-        StreamPlan(each.publisher, each.stream, each.topic, each.qos, len(matches[each.publisher]))
+        replace(each, fanout=len(matches[each.publisher]) - (own.get(each.publisher, 0) < 0))
         for each in client.streams
     )
-    return ClientPlan(
-        client.number,
-        client.group,
-        client.index,
-        client.identity,
-        client.client_id,
-        client.user_properties,
-        streams,
-        client.filters,
-        client.nodes,
-    )
+    return replace(client, streams=streams)
+
+
+def _with_largest_payload(
+    definitions: list[StreamDefinition], clients: list[ClientPlan]
+) -> Iterator[StreamDefinition]:
+    """The definitions, with the size of the largest payload where each client has its own."""
+    largest: dict[int, int] = {}
+    for client in clients:
+        for stream in client.streams:
+            if stream.content is not None:
+                size = HEADER_SIZE + len(stream.content)
+                largest[stream.stream] = max(size, largest.get(stream.stream, 0))
+    for each in definitions:
+        yield replace(each, payload=largest[each.number]) if each.number in largest else each
 
 
 def _node_order(spread: str, number: int, nodes: int, seed: int) -> tuple[int, ...]:

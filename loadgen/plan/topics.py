@@ -53,3 +53,10 @@ class FilterIndex:
 def _collect(node: dict[str, Any], found: dict[int, int]) -> None:
     for subscriber, qos in node.get(_SUBSCRIBERS, {}).items():
         found[subscriber] = max(qos, found.get(subscriber, 0))
+
+
+def filter_matches(topic_filter: str, topic: str) -> bool:
+    """Whether one filter takes one topic, without an index."""
+    index = FilterIndex()
+    index.add(topic_filter, 0, 0)
+    return bool(index.match(topic))

@@ -61,6 +61,7 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("puback", "PUBACK"),
     ("disconnect", "lost"),
     ("connect_errors", "connecting"),
+    ("publish_refusals", "not sent"),
 )
 """Keys of `codes` in result.json, in reading order, with the word shown for each."""
 

@@ -77,6 +77,7 @@ def ledger_notes(ledger: Mapping[str, Any]) -> list[str]:
             "session_gap",
             "of the indeterminate were acknowledged while the subscriber had no session: no promise to it",
         ),
+        ("expired", "of the indeterminate were acknowledged and may have expired at the broker"),
         ("unaccounted", "pairs could not be checked: a worker was lost"),
         ("unsettled", "of the indeterminate were acknowledged and still on the way when the run ended"),
     ):

@@ -35,6 +35,8 @@ _TOTALS = record(
             "deliveries due for what was published: each message times its subscriptions"
         ),
         "received": whole("messages received by subscribers, duplicates included"),
+        "wills_received": whole("of these: wills of clients that were gone without a DISCONNECT"),
+        "retained_received": whole("of these: messages that the broker had retained from before"),
         "bytes_sent": whole("bytes written, MQTT without TLS"),
         "bytes_received": whole("bytes read, MQTT without TLS"),
     },
@@ -54,6 +56,7 @@ _LEDGER = record(
         "not_attempted": whole("planned and never sent, because the generator dropped it"),
         "indeterminate_qos0": whole("of the indeterminate: QoS 0, so nothing was promised"),
         "session_gap": whole("of the indeterminate: acknowledged while the subscriber had no session"),
+        "expired": whole("of the indeterminate: acknowledged, with a message expiry shorter than the run"),
         "unsettled": whole(
             "of the indeterminate: acknowledged, but no drain stage ended, so not called lost"
         ),
@@ -132,6 +135,10 @@ _CODES = record(
             whole("times"),
         ),
         "suback": mapping("answers to SUBSCRIBE", whole("times")),
+        "publish_refusals": mapping(
+            "publishes that the broker's CONNACK forbids: `packet-too-large`, `qos`, `retain`",
+            whole("times"),
+        ),
         "connect_errors": mapping(
             "attempts that failed, as `phase:cause`: `connack:refused:0x86` …", whole("times")
         ),

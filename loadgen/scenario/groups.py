@@ -12,82 +12,20 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     WithJsonSchema,
-    model_validator,
 )
 
-from loadgen.scenario.base import Flag, Name, Positive, Strict, Text, Whole, malformed, one_or_many
+from loadgen.scenario.base import Flag, Name, Positive, Strict, Whole, malformed, one_or_many
+from loadgen.scenario.properties import UserProperties
+from loadgen.scenario.publishing import Interval, Publish, Qos, Will
 from loadgen.scenario.template import ClientTemplate, ConnectedTemplate, Template
 from loadgen.scenario.units import (
     NS_PER_S,
-    Rate,
     Seconds,
-    Size,
     format_duration,
     parse_duration,
 )
 
-HEADER_SIZE = 32
-"""Smallest payload in bytes: the header that names run, publisher, sequence and intended time."""
-MAX_PAYLOAD = 268_435_455
-"""Largest MQTT packet body in bytes [MQTT-1.5.5]; brokers usually allow less."""
 MAX_KEEP_ALIVE = 65_535 * NS_PER_S
-MAX_EXPIRY = 0xFFFF_FFFF * NS_PER_S
-
-
-def _qos(value: object) -> int:
-    if value == 2 and not isinstance(value, bool | float):
-        raise malformed(
-            "QoS 2 cannot be tested: RabbitMQ has none and answers a PUBLISH of it with DISCONNECT 0x9B",
-            "write qos: 1",
-        )
-    if isinstance(value, bool) or not isinstance(value, int) or value not in {0, 1}:
-        raise malformed(f"must be 0 or 1, not {value}", "write qos: 0 or qos: 1")
-    return value
-
-
-Qos = Annotated[
-    int,
-    PlainValidator(_qos),
-    WithJsonSchema({"type": "integer", "enum": [0, 1]}),
-]
-"""0 or 1."""
-
-
-def _payload(size: int) -> int:
-    if size < HEADER_SIZE:
-        raise malformed(
-            f"{size}B is too small for the header that names publisher, sequence and time",
-            f"write {HEADER_SIZE}B or more",
-        )
-    if size > MAX_PAYLOAD:
-        raise malformed("is more than an MQTT packet can hold", "write 256MB or less")
-    return size
-
-
-class Publish(Strict):
-    """One stream of messages from each client of the group."""
-
-    topic: ConnectedTemplate
-    """Where to; no wildcards. RabbitMQ treats `.` in it as `/`."""
-    qos: Qos
-    """0 or 1."""
-    rate: Rate | None = None
-    """Messages per second of each client; either this or `total_rate`."""
-    total_rate: Rate | None = None
-    """Messages per second of the whole group, shared evenly by its clients."""
-    payload: Annotated[Size, AfterValidator(_payload)] = 256
-    """Bytes of each message, at least 32: the header that names publisher, sequence and time."""
-    arrival: Literal["constant", "poisson"] = "constant"
-    """Even spacing, or independent arrivals with exponential gaps."""
-
-    @model_validator(mode="after")
-    def _one_rate(self) -> Publish:
-        if (self.rate is None) == (self.total_rate is None):
-            raise malformed(
-                "needs exactly one of rate and total_rate",
-                "rate is per client, total_rate is the whole group's: write for example rate: 0.5/s",
-            )
-        return self
 
 
 class Subscribe(Strict):
@@ -97,12 +35,14 @@ class Subscribe(Strict):
     """Topic filter; `+` and `#` allowed, shared subscriptions not (RabbitMQ has none)."""
     qos: Qos
     """0 or 1: the highest QoS to be delivered with."""
-
-
-def _expiry(value: int) -> int:
-    if value > MAX_EXPIRY:
-        raise malformed("is more than MQTT can carry", "write 4294967295s or less")
-    return value
+    no_local: Flag = False
+    """Not to be delivered what the client published itself."""
+    retain_as_published: Flag = False
+    """Deliver the retain flag as the publisher set it; else it marks what the broker had retained before."""
+    retain_handling: Literal["always", "new", "never"] = "always"
+    """Whether the broker sends retained messages: at every subscription, at a new one only, or never."""
+    subscription_identifier: Annotated[int, Field(strict=True, ge=1, le=268_435_455)] | None = None
+    """Number that messages delivered because of this filter carry."""
 
 
 class SessionSettings(Strict):
@@ -110,7 +50,7 @@ class SessionSettings(Strict):
 
     clean_start: Flag = True
     """Drop what the broker still holds, at the first connection and every reconnect."""
-    expiry: Annotated[Seconds, AfterValidator(_expiry)] = 0
+    expiry: Interval = 0
     """How long the broker keeps the session after a loss; `0s` ends it with the connection."""
 
 
@@ -153,31 +93,6 @@ class Reconnect(Strict):
     """Reconnect at all."""
 
 
-UserProperty = tuple[Text, ConnectedTemplate]
-
-
-def _pairs(value: object) -> object:
-    if isinstance(value, dict):
-        return tuple(value.items())
-    if not isinstance(value, list | tuple):
-        raise malformed("must be names with values", 'write for example {site: north, name: "{cn}"}')
-    return value
-
-
-def _without_pairs(pairs: tuple[tuple[str, Template], ...]) -> dict[str, str] | list[list[str]]:
-    """Write a mapping, or a list of pairs when a name comes twice, as MQTT allows."""
-    if len({name for name, _ in pairs}) == len(pairs):
-        return {name: template.text for name, template in pairs}
-    return [[name, template.text] for name, template in pairs]
-
-
-UserProperties = Annotated[
-    tuple[UserProperty, ...],
-    BeforeValidator(_pairs, json_schema_input_type=dict[str, ConnectedTemplate] | list[UserProperty]),
-    PlainSerializer(_without_pairs),
-]
-
-
 def _keep_alive(value: int) -> int:
     if value > MAX_KEEP_ALIVE:
         raise malformed("is more than MQTT can carry", "write 65535s or less")
@@ -209,6 +124,8 @@ class Group(Strict):
         tuple[Publish, ...], BeforeValidator(one_or_many, json_schema_input_type=Publish | list[Publish])
     ] = ()
     """What each client publishes: one stream, or a list."""
+    will: Will | None = None
+    """What the broker publishes when a client is gone without a DISCONNECT."""
     subscribe: Annotated[
         tuple[Subscribe, ...],
         BeforeValidator(one_or_many, json_schema_input_type=Subscribe | list[Subscribe]),

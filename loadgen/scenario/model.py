@@ -13,12 +13,12 @@ from loadgen.scenario.base import Name, Strict, Text, Whole, one_or_many
 from loadgen.scenario.groups import (
     Backoff,
     Group,
-    Publish,
     Reconnect,
     SessionSettings,
     Subscribe,
 )
 from loadgen.scenario.identities import Directory, IdentitySet, Issue, SanTemplates
+from loadgen.scenario.publishing import Lanes, Payload, Publish, Will
 from loadgen.scenario.secret import Secret
 from loadgen.scenario.stages import Load, Stage
 from loadgen.scenario.target import Management, Target, Timeouts, TlsSettings
@@ -36,8 +36,10 @@ __all__ = [
     "Group",
     "IdentitySet",
     "Issue",
+    "Lanes",
     "Load",
     "Management",
+    "Payload",
     "Publish",
     "Reconnect",
     "SanTemplates",
@@ -51,6 +53,7 @@ __all__ = [
     "Timeouts",
     "TlsSettings",
     "Uri",
+    "Will",
 ]
 
 

@@ -27,6 +27,9 @@ CLIENT_FIELDS = ("index", "group", "serial", *_SUBJECT_FIELDS, *_SAN_FIELDS, "cs
 CONNECTED_FIELDS = (*CLIENT_FIELDS, "client_id")
 """For user properties, topics and filters: the same and the client id itself."""
 
+TOPIC_FIELDS = (*CONNECTED_FIELDS, "lane")
+"""For topics to publish to: the same and the number of the lane."""
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _SAN_INDEX = re.compile(r"(san\.(?:dns|ip|email|uri|other_name))\.[0-9]+")
 _CSV_COLUMN = re.compile(r"csv\.[A-Za-z_][A-Za-z0-9_]*")
@@ -72,7 +75,7 @@ class Template:
         except ValueError:
             raise ConfigError(
                 f'the template "{self.text}" formats as a number what is not one',
-                "use a format only for {index}",
+                "use a format only for {index} and {lane}",
             ) from None
 
     def literal(self, placeholder: str = "x") -> str:
@@ -151,7 +154,7 @@ def _checker(allowed: tuple[str, ...]) -> Callable[[object], Template]:
                     f'"{template.text}" uses the unknown field {{{field}}}', did_you_mean(field, allowed)
                 )
         for name, spec in (part for part in template._parts if not isinstance(part, str)):  # noqa: SLF001
-            if spec and name != "index":
+            if spec and name not in {"index", "lane"}:
                 raise malformed(f"{{{name}:{spec}}} formats as a number what is text", f"write {{{name}}}")
         return template
 
@@ -164,8 +167,8 @@ def _annotation(allowed: tuple[str, ...]) -> tuple[PlainValidator, PlainSerializ
     return PlainValidator(_checker(allowed)), PlainSerializer(str, return_type=str), WithJsonSchema(schema)
 
 
-_identity, _client, _connected = (
-    _annotation(fields) for fields in (IDENTITY_FIELDS, CLIENT_FIELDS, CONNECTED_FIELDS)
+_identity, _client, _connected, _topic = (
+    _annotation(fields) for fields in (IDENTITY_FIELDS, CLIENT_FIELDS, CONNECTED_FIELDS, TOPIC_FIELDS)
 )
 IdentityTemplate = Annotated[Template, _identity[0], _identity[1], _identity[2]]
 """A template of `IDENTITY_FIELDS`."""
@@ -173,3 +176,5 @@ ClientTemplate = Annotated[Template, _client[0], _client[1], _client[2]]
 """A template of `CLIENT_FIELDS`."""
 ConnectedTemplate = Annotated[Template, _connected[0], _connected[1], _connected[2]]
 """A template of `CONNECTED_FIELDS`."""
+TopicTemplate = Annotated[Template, _topic[0], _topic[1], _topic[2]]
+"""A template of `TOPIC_FIELDS`."""

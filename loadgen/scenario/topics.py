@@ -29,10 +29,12 @@ def check_topics(parts: Parts) -> Iterator[Finding]:
             fields["client_id"] = group.client_id.render(fields)
         for index, publish in enumerate(group.publish):
             place = ("groups", name, "publish", index, "topic")
-            yield from _check_topic(place, sample(publish.topic, fields))
+            yield from _check_topic(place, sample(publish.topic, {**fields, "lane": 0}))
         for index, subscribe in enumerate(group.subscribe):
             place = ("groups", name, "subscribe", index, "filter")
             yield from _check_filter(place, sample(subscribe.filter, fields))
+        if group.will is not None:
+            yield from _check_topic(("groups", name, "will", "topic"), sample(group.will.topic, fields))
         yield from _check_overlap(name, group, fields)
 
 

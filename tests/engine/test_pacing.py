@@ -22,6 +22,7 @@ class Sink:
     def __init__(self, clock: Clockwork, cost: int = 0) -> None:
         self.clock, self.cost = clock, cost
         self.client: Any = self
+        self.lanes = None
         self.published: list[tuple[int, int]] = []
         """(intended, when)."""
 

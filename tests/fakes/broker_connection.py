@@ -21,9 +21,12 @@ from mqtt5 import (
     UnsubAckPacket,
     UnsubAckReasonCode,
     UnsubscribePacket,
+    Will,
 )
 
+from tests.fakes.broker_sessions import outgoing, replaced
 from tests.fakes.scripted_broker import PacketReader
+from tests.fakes.topics import matches
 
 if TYPE_CHECKING:
     from tests.fakes.broker_sessions import BrokerSession
@@ -37,6 +40,8 @@ class BrokerConnection(asyncio.Protocol):
         self.broker = broker
         self.session: BrokerSession | None = None
         self.publishes = 0
+        self.will: Will | None = None
+        self._aliases: dict[int, str] = {}
         self._reader = PacketReader()
         self._transport: asyncio.Transport | None = None
 
@@ -129,7 +134,11 @@ class BrokerConnection(asyncio.Protocol):
             self.end(None)
             return
         code: int | None = 0 if broker.puback is None else broker.puback(number, packet)
-        matched = broker.route(packet) if code is None or code < 0x80 else True
+        if packet.topic_alias is not None:
+            if packet.topic:
+                self._aliases[packet.topic_alias] = packet.topic
+            packet = replaced(packet, topic=self._aliases[packet.topic_alias])
+        matched = broker.route(packet, self.session) if code is None or code < 0x80 else True
         if packet.packet_id is None or code is None:
             return
         if not matched:
@@ -144,16 +153,34 @@ class BrokerConnection(asyncio.Protocol):
         broker = self.broker
         broker.subscribes.append(packet)
         codes: list[SubAckReasonCode] = []
+        kept: list[PublishPacket] = []
         for topic_filter in packet.topic_filters:
             code = None if broker.suback is None else broker.suback(topic_filter.pattern)
             granted = min(int(topic_filter.max_qos), 1) if code is None else code
             codes.append(SubAckReasonCode(granted))
             if granted < 0x80:
+                new = topic_filter.pattern not in session.subscriptions
                 session.subscriptions[topic_filter.pattern] = granted
+                session.options[topic_filter.pattern] = topic_filter
+                if packet.subscription_id is not None:
+                    session.identifiers[topic_filter.pattern] = packet.subscription_id
+                if int(topic_filter.retain_handling) + (not new) <= 1:
+                    kept += [
+                        outgoing(
+                            each,
+                            min(granted, int(each.qos)),
+                            packet_id=1 if granted and each.packet_id else None,
+                        )
+                        for topic, each in broker.retained.items()
+                        if matches(topic_filter.pattern, topic)
+                    ]
         self.write(SubAckPacket(packet.packet_id, codes).write())
+        for message in kept:
+            session.deliver(message)
 
     def _disconnect(self, packet: DisconnectPacket, session: BrokerSession) -> None:
         self.broker.disconnects.append(packet)
+        self.will = None
         if packet.session_expiry_interval is not None:
             session.expiry = packet.session_expiry_interval
         assert self._transport is not None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mqtt5 import PublishPacket, QoS
+from mqtt5 import PublishPacket, QoS, TopicFilter
 
 from tests.fakes.topics import matches
 
@@ -26,6 +26,10 @@ class BrokerSession:
     """The client's receive maximum."""
     send: Callable[[bytes], None] | None = None
     subscriptions: dict[str, int] = field(default_factory=dict)
+    options: dict[str, TopicFilter] = field(default_factory=dict)
+    """Topic filter → what its SUBSCRIBE asked for."""
+    identifiers: dict[str, int] = field(default_factory=dict)
+    """Topic filter → its subscription identifier."""
     inflight: dict[int, PublishPacket] = field(default_factory=dict)
     """Packet id → QoS 1 message delivered and not acknowledged."""
     queued: deque[PublishPacket] = field(default_factory=deque)
@@ -34,10 +38,27 @@ class BrokerSession:
     """Messages held back so that the next one overtakes them."""
     last_id: int = 0
 
-    def granted(self, topic: str) -> int | None:
+    def taking(self, topic: str, *, own: bool = False) -> list[str]:
+        """Give the filters that take a topic; of an `own` message those without no_local."""
+        return [
+            pattern
+            for pattern in self.subscriptions
+            if matches(pattern, topic)
+            and not (own and pattern in self.options and self.options[pattern].no_local)
+        ]
+
+    def granted(self, topic: str, *, own: bool = False) -> int | None:
         """Give the highest QoS of the subscriptions that take a topic; None when there are none."""
-        return max(
-            (qos for pattern, qos in self.subscriptions.items() if matches(pattern, topic)), default=None
+        return max((self.subscriptions[pattern] for pattern in self.taking(topic, own=own)), default=None)
+
+    def addressed(self, message: PublishPacket, *, own: bool = False) -> PublishPacket:
+        """Give a message as this session is to see it: its identifiers, and the retain flag if asked for."""
+        filters = self.taking(message.topic, own=own)
+        asked = [self.options[pattern] for pattern in filters if pattern in self.options]
+        return replaced(
+            message,
+            retain=message.retain and any(each.retain_as_published for each in asked),
+            subscription_ids=[self.identifiers[each] for each in filters if each in self.identifiers],
         )
 
     def deliver(self, message: PublishPacket) -> None:
@@ -71,17 +92,29 @@ class BrokerSession:
         self.advance()
 
 
+def replaced(message: PublishPacket, **changes: Any) -> PublishPacket:  # noqa: ANN401 - the packet's own
+    """Copy a message with some things changed."""
+    kept = {name: getattr(message, name) for name in _COPIED} | changes
+    topic, payload = kept.pop("topic"), kept.pop("payload")
+    return PublishPacket(topic, payload, **kept)
+
+
+_COPIED = (
+    "topic",
+    "payload",
+    "qos",
+    "retain",
+    "packet_id",
+    "duplicate",
+    "message_expiry_interval",
+    "content_type",
+    "user_properties",
+    "subscription_ids",
+)
+
+
 def outgoing(
     message: PublishPacket, qos: int, *, packet_id: int | None = None, duplicate: bool = False
 ) -> PublishPacket:
     """Copy a message for delivery at a QoS; the codec wants some packet id even while it is only queued."""
-    return PublishPacket(
-        message.topic,
-        message.payload,
-        qos=_QOS[qos],
-        packet_id=packet_id,
-        duplicate=duplicate,
-        message_expiry_interval=message.message_expiry_interval,
-        content_type=message.content_type,
-        user_properties=message.user_properties,
-    )
+    return replaced(message, qos=_QOS[qos], packet_id=packet_id, duplicate=duplicate)

@@ -12,6 +12,7 @@ from mqtt5 import (
     ConnectPacket,
     DisconnectPacket,
     PublishPacket,
+    QoS,
     SubscribePacket,
 )
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class FakeBroker:
-    """An MQTT 5 broker with QoS 0 and 1, sessions, take-over and real filters; no wills, nothing retained.
+    """An MQTT 5 broker with QoS 0 and 1, sessions, take-over real filters, wills and retained messages.
 
     `async with FakeBroker(drop=lambda n, message: n == 3) as broker: ... broker.port`
     """
@@ -80,6 +81,8 @@ class FakeBroker:
     pings: int = field(default=0, init=False)
     errors: list[str] = field(default_factory=list, init=False)
     """What clients did wrong."""
+    retained: dict[str, PublishPacket] = field(default_factory=dict, init=False)
+    """Topic → its retained message."""
     sessions: dict[str, BrokerSession] = field(default_factory=dict, init=False)
     connections: set[BrokerConnection] = field(default_factory=set, init=False)
 
@@ -133,9 +136,17 @@ class FakeBroker:
         """Wake those who wait in `until`."""
         self._changed.set()
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False) -> None:
         """Publish from the broker itself, as a foreign client would."""
-        self.route(outgoing(PublishPacket(topic, payload), qos, packet_id=1 if qos else None))
+        self.route(outgoing(PublishPacket(topic, payload, retain=retain), qos, packet_id=1 if qos else None))
+
+    def connection_of(self, client_id: str) -> BrokerConnection:
+        """Give the connection of a client that is there."""
+        return next(
+            each
+            for each in self.connections
+            if each.session is not None and each.session.client_id == client_id
+        )
 
     def release_held(self) -> None:
         """Deliver what `reorder` still holds back."""
@@ -164,6 +175,7 @@ class FakeBroker:
             session = self.sessions[client_id] = BrokerSession(client_id)
         session.window, session.expiry = packet.receive_max, packet.session_expiry_interval
         session.send = connection.write
+        connection.will = packet.will
         connection.session = session
         answer: dict[str, Any] = {"session_present": present, **self.connack}
         if not packet.client_id:
@@ -176,17 +188,27 @@ class FakeBroker:
         """Note that a connection is gone, and end its session unless it is to be kept."""
         self.connections.discard(connection)
         session = connection.session
+        will, connection.will = connection.will, None
+        if will is not None:
+            packet_id = 1 if will.qos == QoS.AT_LEAST_ONCE else None
+            payload = will.payload or b""
+            self.route(
+                PublishPacket(will.topic, payload, qos=will.qos, retain=will.retain, packet_id=packet_id)
+            )
         if session is not None and session.send == connection.write:
             session.send = None
             if session.expiry == 0 and self.sessions.get(session.client_id) is session:
                 del self.sessions[session.client_id]
         self.changed()
 
-    def route(self, message: PublishPacket) -> bool:
+    def route(self, message: PublishPacket, sender: BrokerSession | None = None) -> bool:
         """Deliver a message to every session that wants it; False when there is none."""
         wanted = False
+        if message.retain:
+            self.retained[message.topic] = message
         for session in tuple(self.sessions.values()):
-            granted = session.granted(message.topic)
+            own = session is sender
+            granted = session.granted(message.topic, own=own)
             if granted is None:
                 continue
             wanted = True
@@ -195,7 +217,7 @@ class FakeBroker:
             if self.drop is not None and self.drop(number, message):
                 continue
             qos = min(granted, int(message.qos))  # the codec's enums compare with no plain number but by ==
-            copy = outgoing(message, qos, packet_id=1 if qos else None)
+            copy = outgoing(session.addressed(message, own=own), qos, packet_id=1 if qos else None)
             if self.reorder is not None and self.reorder(number, message):
                 session.held.append(copy)
                 continue

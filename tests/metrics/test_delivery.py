@@ -287,3 +287,26 @@ def test_complete_pairs_are_classified_without_looking_at_messages() -> None:
     log = SubscriberLog()
     log._next[0] = 10**12
     assert classify({0: sender}, {0: log}, [(0, 0, 1)], settled=True).ok == 10**12
+
+
+def test_what_may_have_expired_is_not_called_lost() -> None:
+    publishers, subscriber = {}, SubscriberLog()
+    for number in (0, 1):
+        publishers[number] = log = PublisherLog(1)
+        log.sent = 10
+        for seq in range(10):
+            log.ack(seq)
+            if seq % 5:
+                subscriber.receive(number, seq)
+    pairs = [(0, 0, 1), (1, 0, 1)]
+    result = classify(publishers, {0: subscriber}, pairs, settled=True, expiring={1})
+    assert (result.lost, result.expired, result.indeterminate, result.ok) == (2, 2, 2, 16)
+    assert [each.publisher for each in result.worst] == [0]
+
+
+def test_whether_a_message_is_here_already() -> None:
+    log = SubscriberLog()
+    for seq in (0, 1, 4):
+        log.receive(7, seq)
+    assert [log.has(7, seq) for seq in range(6)] == [True, True, False, False, True, False]
+    assert not log.has(8, 0)

@@ -7,6 +7,7 @@ from mqtt5 import ConnAckPacket, DisconnectPacket, PublishPacket, QoS, Subscribe
 
 from loadgen.errors import LocalProtocolError
 from loadgen.mqtt.config import SessionConfig
+from loadgen.mqtt.options import PublishOptions, Subscription
 from loadgen.mqtt.session import Session
 from loadgen.mqtt.state import State
 from tests.fakes.scripted_broker import connected, pump
@@ -20,10 +21,9 @@ def test_publish_carries_everything() -> None:
         "a/b",
         b"x",
         1,
-        retain=True,
-        message_expiry_interval=7,
-        content_type="text",
-        user_properties=[("k", "v")],
+        options=PublishOptions(
+            retain=True, message_expiry=7, content_type="text", user_properties=[("k", "v")]
+        ),
     )
     broker.feed(session.take())
     (packet,) = broker.of(PublishPacket)
@@ -97,7 +97,7 @@ def test_limits_of_the_connack_are_kept() -> None:
     with pytest.raises(LocalProtocolError, match="QoS 1"):
         session.publish("t", b"", 1)
     with pytest.raises(LocalProtocolError, match="retained"):
-        session.publish("t", b"", 0, retain=True)
+        session.publish("t", b"", 0, options=PublishOptions(retain=True))
     with pytest.raises(LocalProtocolError, match="the broker takes 50"):
         session.publish("t", b"x" * 50, 0)
     with pytest.raises(LocalProtocolError, match="the broker takes 50"):
@@ -171,3 +171,16 @@ def test_nothing_queued_survives_the_connection() -> None:
     assert session.pings_outstanding == 0
     session.connection_lost()
     assert session.state is State.IDLE
+
+
+def test_a_subscription_carries_its_options_and_an_identifier() -> None:
+    session, broker = connected(CONFIG)
+    session.subscribe([Subscription("a", 1, no_local=True, retain_as_published=True, retain_handling=2)], 300)
+    session.subscribe([("b", 0)])
+    broker.feed(session.take())
+    first, second = broker.of(SubscribePacket)
+    (asked,) = first.topic_filters
+    assert (asked.no_local, asked.retain_as_published, asked.retain_handling) == (True, True, 2)
+    assert (first.subscription_id, second.subscription_id) == (300, None)
+    (asked,) = second.topic_filters
+    assert (asked.no_local, asked.retain_as_published, asked.retain_handling) == (False, False, 0)

@@ -72,8 +72,14 @@ def test_the_summary_is_json_and_names_every_group(plan: MakePlan) -> None:
     made = plan()
     found = json.loads(json.dumps(summary(made, needs_of(made, 2))))
     assert found["groups"] == {
-        "sensors": {"clients": 6, "publishers": 6, "subscriptions": 0, "publish_rate": 12.0},
-        "boards": {"clients": 2, "publishers": 0, "subscriptions": 2, "publish_rate": 0},
+        "sensors": {
+            "clients": 6,
+            "publishers": 6,
+            "payloads": [64],
+            "subscriptions": 0,
+            "publish_rate": 12.0,
+        },
+        "boards": {"clients": 2, "publishers": 0, "payloads": [], "subscriptions": 2, "publish_rate": 0},
     }
     assert found["pairs"] == 12
     assert [each["kind"] for each in found["stages"]] == ["connect", "hold", "hold", "drain"]

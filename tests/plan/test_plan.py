@@ -10,6 +10,7 @@ import pytest
 
 from loadgen.errors import ConfigError
 from loadgen.plan.plan import make_plan
+from loadgen.plan.subscriptions import FilterPlan
 from tests.plan.conftest import BOARDS, SENSORS, identity
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def test_clients_carry_what_their_templates_say(plan: MakePlan) -> None:
     assert third.user_properties == (("kind", "APM"), ("name", "dev003"), ("id", "dev003"))
     assert [stream.topic for stream in third.streams] == ["site/3/temp"]
     board = made.clients[7]
-    assert (board.client_id, board.filters) == ("board-1", (("site/+/temp", 1),))
+    assert (board.client_id, board.filters) == ("board-1", (FilterPlan("site/+/temp", 1),))
     assert board.identity.cn == "dev001", "several client ids may share one certificate"
 
 
