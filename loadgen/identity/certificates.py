@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ _ATTRIBUTES = {
     "c": (NameOID.COUNTRY_NAME, "country"),
     "serial_number": (NameOID.SERIAL_NUMBER, "serial number"),
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UPPER_BOUND = 64  # RFC 5280 appendix A.1; ub-locality-name and ub-state-name are 128
 
 
@@ -196,7 +198,7 @@ def subject_name(subject: Subject) -> x509.Name:
 
 
 def _attribute(oid: x509.ObjectIdentifier, what: str, value: str) -> x509.NameAttribute[str]:
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if _CONTROL.search(value):
         raise ConfigError(f"{what} {value!r} has a control character", "leave it out")
     if oid == NameOID.COUNTRY_NAME and not (len(value) == 2 and value.isascii() and value.isalpha()):
         raise ConfigError(f"{what} {value!r} must be two letters (ISO 3166)", "write for example DE")

@@ -22,7 +22,7 @@ def test_a_failed_write_leaves_the_old_content_and_no_rest(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ConfigError, match=r"No space left.*make room"):
         storage.write_file(file, b"new", storage.PUBLIC)
     assert file.read_bytes() == b"old"
