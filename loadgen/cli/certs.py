@@ -1,27 +1,52 @@
-"""`loadgen certs`: issue, inspect and verify certificates."""
+"""`loadgen certs`: issue certificates; the other verbs are in the files beside."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
-from loadgen.cli.options import Format, OutputFormat, Overrides, progress, write_json
-from loadgen.errors import ConfigError, ExitCode, Problem
+from loadgen.cli.certs_authority import crl, export, request, revoke, sign
+from loadgen.cli.certs_flags import (
+    DEFAULT_LIFE,
+    DEFAULT_OUT,
+    CaPasswordEnv,
+    CaPasswordFile,
+    Country,
+    Key,
+    KeyPasswordEnv,
+    KeyPasswordFile,
+    Locality,
+    NotAfter,
+    NotBefore,
+    Organization,
+    OrganizationalUnit,
+    SanDns,
+    SanEmail,
+    SanIp,
+    SanOtherName,
+    SanUri,
+    SerialNumber,
+    State,
+    Usage,
+    ValidFor,
+    secret,
+    set_from_flags,
+    show,
+    uses,
+)
+from loadgen.cli.certs_look import inspect, verify
+from loadgen.cli.options import Format, OutputFormat, Overrides, progress
+from loadgen.errors import ConfigError
 from loadgen.identity.authority import Authority
-from loadgen.identity.check import check_file
-from loadgen.identity.describe import Description, certificate_files, describe
+from loadgen.identity.hierarchy import MOST_LEVELS
 from loadgen.identity.names import CA_CERTIFICATE
 from loadgen.identity.prepare import prepare_set
 from loadgen.scenario.identities import IdentitySet
 from loadgen.scenario.load import load_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from loadgen.identity.identity import Identity
 
 app = typer.Typer(
@@ -29,10 +54,15 @@ app = typer.Typer(
     help="Issue, inspect and verify the certificates of clients and brokers.",
     no_args_is_help=True,
 )
-
+app.command()(inspect)
+app.command()(verify)
+app.command()(revoke)
+app.command()(crl)
+app.command()(request)
+app.command()(sign)
+app.command()(export)
 
 _DEFAULT_CN = "client{index:05d}"
-_DEFAULT_OUT = Path("certs/out")
 
 
 @app.command()
@@ -50,19 +80,29 @@ def issue(
         str | None,
         typer.Option("--cn", help="Common name of client {index} (from 0); client{index:05d} when left out."),
     ] = None,
-    organization: Annotated[
-        str, typer.Option("--organization", help='O of the subject; "" for none.')
-    ] = "client",
-    san_dns: Annotated[
-        list[str] | None, typer.Option(help="DNS name, a template like --cn; repeatable.")
-    ] = None,
-    san_ip: Annotated[list[str] | None, typer.Option(help="IP address; repeatable.")] = None,
-    san_email: Annotated[list[str] | None, typer.Option(help="Mail address; repeatable.")] = None,
-    san_uri: Annotated[list[str] | None, typer.Option(help="URI; repeatable.")] = None,
-    key: Annotated[
-        str, typer.Option(help="Kind of key: ec-p256, or rsa-2048 (200 times slower).")
-    ] = "ec-p256",
-    valid_for: Annotated[str, typer.Option(help="Validity of what is issued now.")] = "365d",
+    organization: Organization = "client",
+    organizational_unit: OrganizationalUnit = None,
+    locality: Locality = None,
+    state: State = None,
+    country: Country = None,
+    serial_number: SerialNumber = None,
+    san_dns: SanDns = None,
+    san_ip: SanIp = None,
+    san_email: SanEmail = None,
+    san_uri: SanUri = None,
+    san_other_name: SanOtherName = None,
+    key: Key = "ec-p256",
+    usage: Usage = None,
+    valid_for: ValidFor = DEFAULT_LIFE,
+    not_before: NotBefore = None,
+    not_after: NotAfter = None,
+    intermediates: Annotated[
+        int, typer.Option(min=0, max=MOST_LEVELS, help="CAs between the root and the clients.")
+    ] = 0,
+    key_password_env: KeyPasswordEnv = None,
+    key_password_file: KeyPasswordFile = None,
+    ca_password_env: CaPasswordEnv = None,
+    ca_password_file: CaPasswordFile = None,
     set_name: Annotated[str, typer.Option("--name", help="Name of the set: one manifest each.")] = "clients",
     server: Annotated[
         list[str] | None,
@@ -85,6 +125,7 @@ def issue(
     What fits is kept: only what is missing, changed or about to expire is issued. The files are named as
     RabbitMQ's tls-gen names them.
     """
+    ca_password = secret("--ca-password", ca_password_env, ca_password_file)
     by_flags = count is not None or cn is not None
     if scenario is not None and by_flags:
         raise ConfigError("both a scenario and --count or --cn", "give one of them")
@@ -97,96 +138,50 @@ def issue(
                 f"{scenario}: no identity set in it is to be issued", "write issue: under identities"
             )
     elif by_flags:
-        san = {"dns": san_dns, "ip": san_ip, "email": san_email, "uri": san_uri}
+        san = {
+            "dns": san_dns,
+            "ip": san_ip,
+            "email": san_email,
+            "uri": san_uri,
+            "other_name": san_other_name,
+        }
         values = {
             "count": 1 if count is None else count,
             "common_name": _DEFAULT_CN if cn is None else cn,
             "organization": organization or None,
+            "organizational_unit": organizational_unit,
+            "locality": locality,
+            "state": state,
+            "country": country,
+            "serial_number": serial_number,
             "san": {kind: texts for kind, texts in san.items() if texts},
             "key": key,
+            "extended_key_usage": uses(usage),
             "valid_for": valid_for,
-            "out": str(_DEFAULT_OUT),
+            "not_before": not_before,
+            "not_after": not_after,
+            "intermediates": intermediates,
+            "key_password": secret("--key-password", key_password_env, key_password_file),
+            "ca_password": ca_password,
+            "out": str(DEFAULT_OUT),
         }
-        sets = {set_name: _set_from_flags(values)}
+        sets = {set_name: set_from_flags(values)}
     if not sets and not server:
         raise ConfigError("nothing to issue", "give a scenario, --count or --server")
 
     if out is not None:
         sets = {name: _moved(one, out) for name, one in sets.items()}
     outs = [one.issue.out for one in sets.values() if one.issue is not None]
-    directory = out or Path(outs[0] if outs else _DEFAULT_OUT)
+    directory = out or Path(outs[0] if outs else DEFAULT_OUT)
     results: list[dict[str, object]] = []
     for name in server or []:
-        authority = Authority.ensure(directory)
+        authority = Authority.ensure(directory, password=ca_password)
         certificate, key_path = authority.issue_server(name, dns or (), ip or (), key_type=key)
         results.append({"server": name, "certificate": str(certificate), "key": str(key_path)})
     for name, one in sets.items():
         assert one.issue is not None
         results.append(_issue_set(name, one, Path(one.issue.out)))
-    _show(results, output_format, _issued_line)
-
-
-@app.command()
-def inspect(
-    *,
-    paths: Annotated[list[Path], typer.Argument(help="Certificate files, or directories of them.")],
-    output_format: OutputFormat = Format.TEXT,
-) -> None:
-    """Show what certificates say: names as RabbitMQ reads them, validity, use. Keys are never shown."""
-    found = [describe(file) for path in paths for file in certificate_files(path)]
-    if output_format is Format.JSON:
-        write_json([asdict(one) for one in found])
-        return
-    typer.echo("\n\n".join(_description(one) for one in found))
-
-
-@app.command()
-def verify(
-    *,
-    paths: Annotated[list[Path], typer.Argument(help="Certificate files, or directories of them.")],
-    ca: Annotated[
-        Path | None,
-        typer.Option(help="Who must have signed them; ca_certificate.pem beside each when left out."),
-    ] = None,
-    output_format: OutputFormat = Format.TEXT,
-) -> None:
-    """Check signature, validity, use, and that the key beside each certificate is its own and private.
-
-    Exit code 104 when a certificate is wrong; warnings alone leave it 0.
-    """
-    results: list[dict[str, object]] = []
-    wrong = 0
-    for file in [file for path in paths for file in certificate_files(path)]:
-        problems = check_file(file, ca or _ca_beside(file))
-        bad = any(not problem.warning for problem in problems)
-        wrong += bad
-        results.append(
-            {"file": str(file), "ok": not bad, "problems": [asdict(problem) for problem in problems]}
-        )
-        for problem in problems:
-            typer.echo(f"{'warning' if problem.warning else 'error'}: {problem}", err=True)
-    _show(results, output_format, lambda result: f"{'ok' if result['ok'] else 'WRONG'}  {result['file']}")
-    if wrong:
-        raise typer.Exit(ExitCode.BAD_CONFIG)
-
-
-def _set_from_flags(values: dict[str, object]) -> IdentitySet:
-    """Check the flags with the scenario's own model, so that both say the same.
-
-    Raises:
-        ConfigError: every flag that is wrong.
-    """
-    flags = {"common_name": "--cn"}
-    try:
-        return IdentitySet.model_validate({"issue": values})
-    except ValidationError as error:
-        problems = []
-        for one in error.errors():
-            place = [str(step) for step in one["loc"][1:] if isinstance(step, str)]
-            flag = flags.get(place[0], "--" + "-".join(place).replace("_", "-"))
-            context = one.get("ctx", {})
-            problems.append(Problem(flag, str(context.get("what", one["msg"])), str(context.get("mend", ""))))
-        raise ConfigError(problems) from error
+    show(results, output_format, _issued_line)
 
 
 def _moved(spec: IdentitySet, out: Path) -> IdentitySet:
@@ -224,39 +219,7 @@ def _identity(one: Identity) -> dict[str, object]:
     }
 
 
-def _show(
-    results: list[dict[str, object]], output_format: Format, line: Callable[[dict[str, object]], str]
-) -> None:
-    if output_format is Format.JSON:
-        write_json(results)
-        return
-    for result in results:
-        typer.echo(line(result))
-
-
 def _issued_line(result: dict[str, object]) -> str:
     if "server" in result:
         return f"server {result['server']}: {result['certificate']}"
     return f"set {result['set']}: {result['issued']} issued, {result['kept']} kept; CA {result['ca']}"
-
-
-def _description(one: Description) -> str:
-    sans = ", ".join(f"{kind} {value}" for kind, values in one.sans.items() for value in values)
-    rows = {
-        "common name": one.common_name,
-        "distinguished name": one.distinguished_name,
-        "alternative names": sans or "none",
-        "serial": one.serial,
-        "valid": f"{one.not_before} to {one.not_after}",
-        "use": ", ".join(one.usages) or "any",
-        "key type": one.key_type,
-        "issuer": one.issuer,
-        "SHA-256": one.fingerprint,
-        "key file": one.key or "none beside it",
-    }
-    return "\n".join([one.file, *(f"  {title:<20}{value}" for title, value in rows.items())])
-
-
-def _ca_beside(file: Path) -> Path | None:
-    ca = file.parent / CA_CERTIFICATE
-    return ca if ca.exists() else None

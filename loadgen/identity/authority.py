@@ -15,7 +15,7 @@ from loadgen.identity import certificates, hierarchy, keys, names, reading, refu
 from loadgen.identity.alternative_names import plain_sans
 from loadgen.identity.identity import Identity
 from loadgen.identity.lifetime import DAY_S, Validity
-from loadgen.identity.request import SERVER_USE, ClientRequest, Subject
+from loadgen.identity.request import SERVER_USE, ClientRequest
 from loadgen.identity.subject import rabbitmq_subject
 
 if TYPE_CHECKING:
@@ -239,24 +239,33 @@ class Authority:
     ) -> x509.Certificate:
         """Make a key and a certificate and write both; the caller holds the directory's lock."""
         key = keys.new_key(request.key_type)
-        certificate = self.sign(request.subject, key.public_key(), request.uses, request.validity)
+        subject = request.subject
+        name, sans = certificates.subject_name(subject), certificates.general_names(subject)
+        certificate = self.sign(name, sans, key.public_key(), request.uses, request.validity)
         pem = certificates.certificate_pem(certificate, *self.cas.chain)
         key_pem = keys.key_pem(key, key_password.reveal() if key_password is not None else None)
         storage.write_pair(certificate_path, key_path, pem, key_pem, self._slot)
         return certificate
 
     def sign(
-        self, subject: Subject, public_key: keys.PublicKey, uses: Sequence[str], validity: Validity
+        self,
+        name: x509.Name,
+        sans: Sequence[x509.GeneralName],
+        public_key: keys.PublicKey,
+        uses: Sequence[str],
+        validity: Validity,
     ) -> x509.Certificate:
         """Sign a certificate for someone's public key, valid as asked from this moment on."""
         now = time.time()
+        start, end = validity.not_before.at(now), validity.not_after.at(now)
         return certificates.new_leaf(
             self._issuer,
-            subject,
+            name,
+            sans,
             public_key,
             uses=uses,
-            start=validity.not_before.at(now),
-            end=validity.not_after.at(now),
+            start=start if start < end else end - DAY_S,  # a date of the past without a start
+            end=end,
         )
 
 

@@ -94,7 +94,8 @@ def new_authority(
 
 def new_leaf(
     issuer: Issuer,
-    subject: Subject,
+    name: x509.Name,
+    sans: Sequence[x509.GeneralName],
     public_key: PublicKey,
     *,
     uses: Sequence[str] = (CLIENT_USE,),
@@ -105,19 +106,17 @@ def new_leaf(
 
     Args:
         issuer: the CA.
-        subject: names to put in; kinds of SANs come in the order of `KINDS`.
+        name: the subject, see `subject_name`.
+        sans: the alternative names, see `general_names`.
         public_key: the owner's.
         uses: the extended key usage, `client_auth` and `server_auth`; empty leaves the extension out.
         start: start of validity, seconds since the epoch.
-        end: end of validity; earlier than `start` is allowed, and then it is never valid.
-
-    Raises:
-        ConfigError: a name that X.509 cannot hold.
+        end: end of validity.
     """
     is_rsa = isinstance(public_key, rsa.RSAPublicKey)
     builder = (
         _validity(x509.CertificateBuilder(), start, min(end, issuer.end))
-        .subject_name(subject_name(subject))
+        .subject_name(name)
         .issuer_name(issuer.certificate.subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
@@ -130,9 +129,8 @@ def new_leaf(
     )
     if uses:
         builder = builder.add_extension(x509.ExtendedKeyUsage([_USES[use] for use in uses]), critical=False)
-    names = [general_name(kind, value) for kind in KINDS for value in subject.sans.get(kind, ())]
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if sans:
+        builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
     return builder.sign(issuer.key, signing_hash(issuer.key))
 
 
@@ -143,10 +141,18 @@ def new_signing_request(subject: Subject, key: PrivateKey) -> x509.CertificateSi
         ConfigError: a name that X.509 cannot hold.
     """
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(subject))
-    names = [general_name(kind, value) for kind in KINDS for value in subject.sans.get(kind, ())]
-    if names:
+    if names := general_names(subject):
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(key, signing_hash(key))
+
+
+def general_names(subject: Subject) -> list[x509.GeneralName]:
+    """The alternative names, kinds in the order of `KINDS`.
+
+    Raises:
+        ConfigError: one that its kind cannot hold.
+    """
+    return [general_name(kind, value) for kind in KINDS for value in subject.sans.get(kind, ())]
 
 
 def check_subject(subject: Subject) -> Problem | None:
@@ -176,7 +182,7 @@ def certificate_pem(*certificates: x509.Certificate) -> bytes:
 def _validity(builder: x509.CertificateBuilder, start: float, end: float) -> x509.CertificateBuilder:
     utc = dt.UTC
     return builder.not_valid_before(dt.datetime.fromtimestamp(int(start), utc)).not_valid_after(
-        dt.datetime.fromtimestamp(int(max(start, end)), utc)
+        dt.datetime.fromtimestamp(int(end), utc)
     )
 
 

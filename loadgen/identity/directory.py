@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError
 from loadgen.identity import names, storage
-from loadgen.identity.layouts import TLS_GEN, Layout, recognise
+from loadgen.identity.layouts import TLS_GEN, Layout, clients_of, recognise
 from loadgen.identity.pairs import read_pairs
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def read_directory(
     if layout is None:
         layout, available = recognise(files)
     else:
-        available = sorted({name for file in files if (name := layout.name_of(file)) is not None})
+        named = layout.names_in(files)
+        available = sorted(named) if only is not None else clients_of(named)
     if not available:
         what = f"{path}: no client_<name>_certificate.pem in it, nor pairs of any other layout we know"
         mend = "name a directory made by tls-gen or `loadgen certs issue`, or write certificate: and key:"

@@ -143,8 +143,10 @@ class _Helper:
 
     def _say(self, value: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(value).encode() + b"\n")
-        self._process.stdin.flush()
+        # One that has ended may have said why, which is heard next.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
+            self._process.stdin.flush()
 
     def _hear(self) -> list[Any]:
         assert self._process.stdout is not None

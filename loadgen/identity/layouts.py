@@ -29,6 +29,14 @@ class Layout:
         match = re.fullmatch(f"{re.escape(head)}([^/]+){re.escape(tail)}", path)
         return match[1] if match else None
 
+    def names_in(self, files: Iterable[str]) -> set[str]:
+        """The names that have a certificate among these paths, without keys that look like one."""
+        named = {name for path in files if (name := self.name_of(path)) is not None}
+        if self.certificate == self.key:
+            return named
+        keys = {self.key.replace(_NAME, name) for name in named}
+        return {name for name in named if self.certificate.replace(_NAME, name) not in keys}
+
 
 TLS_GEN = Layout("client_{name}_certificate.pem", "client_{name}_key.pem")
 LAYOUTS = (
@@ -69,6 +77,11 @@ def parse_layout(certificate: str, key: str) -> Layout:
     return Layout(certificate, key)
 
 
+def clients_of(names: Iterable[str]) -> list[str]:
+    """The names that may be clients', without those such as `ca` and `server_…`, sorted."""
+    return sorted(name for name in names if not _NO_CLIENTS.fullmatch(name))
+
+
 def recognise(files: Iterable[str]) -> tuple[Layout, list[str]]:
     """Find the layout that explains most of a directory's files.
 
@@ -83,16 +96,18 @@ def recognise(files: Iterable[str]) -> tuple[Layout, list[str]]:
     present = set(files)
     best: tuple[int, Layout, list[str]] = (0, TLS_GEN, [])
     for layout in LAYOUTS:
-        named = [name for path in present if (name := layout.name_of(path)) is not None]
+        found = layout.names_in(present)
         if layout is TLS_GEN:
-            named = sorted({*named, *(n for p in present if (n := _KEY_OF_TLS_GEN.name_of(p)) is not None)})
-            if named:
-                return layout, named
+            found |= _KEY_OF_TLS_GEN.names_in(present)
+            if found:
+                return layout, sorted(found)
             continue
-        named = [name for name in named if not _NO_CLIENTS.fullmatch(name)]
+        if layout.certificate == layout.key and best[0]:
+            continue  # every file would be a pair
+        named = clients_of(found)
         whole = sum(layout.key.replace(_NAME, name) in present for name in named)
         if whole > best[0]:
-            best = (whole, layout, sorted(named))
+            best = (whole, layout, named)
     return best[1], best[2]
 
 

@@ -36,6 +36,9 @@ class Validity:
     ) -> Validity:
         """From the settings of a scenario: `valid_for` counts from now, or from `not_before` if given."""
         start = not_before or Moment(-BACKDATED_S)
+        if not_after is not None and not_after.relative and not_before is None:
+            # One that is to be expired was valid for a day.
+            start = start if not_after.seconds > start.seconds else Moment(not_after.seconds - DAY_S)
         if not_after is not None:
             return cls(start, not_after)
         if not_before is not None:

@@ -88,6 +88,11 @@ def client_stem_of_key(file_name: str) -> str | None:
     return _stem(file_name, _KEY_SUFFIX)
 
 
+def client_stem_of_request(file_name: str) -> str | None:
+    """The stem in `client_<stem>_request.pem`, or None for any other file name."""
+    return _stem(file_name, REQUEST_SUFFIX)
+
+
 def key_beside(certificate: Path) -> Path:
     """Where the key of this certificate is by its name: `X_key.pem` for `X_certificate.pem`.
 

@@ -97,11 +97,7 @@ def planned_set(set_name: str, spec: IssueSpec) -> list[Identity]:
         ConfigError: a name that X.509 cannot hold.
     """
     out = Path(spec.out)
-    return [
-        planned_identity(make(index), out)
-        for make in (_maker(set_name, spec),)
-        for index in range(spec.count)
-    ]
+    return [planned_identity(request, out) for request in requests_of(set_name, spec)]
 
 
 def _directory(set_name: str, spec: DirectorySpec, needed: int) -> list[Identity]:
@@ -131,8 +127,12 @@ def _names(set_name: str, template: TemplateSpec | None, needed: int) -> list[st
 
 def _issue(set_name: str, spec: IssueSpec, progress: Progress | None) -> list[Identity]:
     place = Place(Path(spec.out), spec.intermediates, spec.ca_password, spec.key_password)
-    requests = list(map(_maker(set_name, spec), range(spec.count)))
-    return issue_requests(set_name, requests, place, progress)
+    return issue_requests(set_name, requests_of(set_name, spec), place, progress)
+
+
+def requests_of(set_name: str, spec: IssueSpec) -> list[ClientRequest]:
+    """What a set asks to be issued, in the order of the index."""
+    return list(map(_maker(set_name, spec), range(spec.count)))
 
 
 def _maker(set_name: str, spec: IssueSpec) -> Callable[[int], ClientRequest]:

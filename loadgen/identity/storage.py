@@ -91,9 +91,8 @@ def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: by
     The old certificate goes first and the new one comes last: whatever stops us in between leaves a
     key without a certificate, which everyone reads as missing, never an old certificate beside a new key.
     """
-    with readable_errors(certificate):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(certificate)  # noqa: PTH108
+    with readable_errors(certificate), contextlib.suppress(FileNotFoundError):
+        os.unlink(certificate)  # noqa: PTH108
     write_file(key, key_pem, PRIVATE, slot)
     write_file(certificate, certificate_pem, PUBLIC, slot)
 

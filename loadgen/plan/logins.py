@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loadgen.errors import Problem
+from loadgen.identity.alternative_names import OTHER_NAME
 from loadgen.identity.login import SAN, LoginRule, Source, predict, user_name
 
 if TYPE_CHECKING:
@@ -129,9 +130,15 @@ def _problems(
             f"{unchecked} certificates have no {rule.client_id}: the broker accepts any client id with them"
         )
         yield Problem("", what, "add the name, if client ids are to be verified", warning=True)
-    if rule.client_id is not None and rule.client_id.name == SAN and rule.client_id.san_type == "ip":
-        what = "a client id from an IP address is compared with its raw bytes"
-        yield Problem("", what, "use another san_type in client_id_from", warning=True)
+    kinds = {source.san_type for source in (rule.user, rule.client_id) if source and source.name == SAN}
+    if "ip" in kinds:
+        what = "RabbitMQ takes the raw bytes of an IP address for user name or client id"
+        yield Problem("", what, "use another san_type", warning=True)
+    if OTHER_NAME in kinds:
+        what = (
+            "RabbitMQ 4.3.6 with Erlang/OTP 29 closes connections over other names (4.0 with OTP 27 does not)"
+        )
+        yield Problem("", what, "try it with one client first, or use another san_type", warning=True)
 
 
 def _more(kind: _Kind) -> str:

@@ -86,6 +86,17 @@ def test_issue_for_a_scenario(tmp_path: Path) -> None:
         (["issue", "--cn", "a", "--san-ip", "b"], "SAN ip 'b'"),
         (["issue", "--cn", "a", "--san-dns", "{"], "--san-dns"),
         (["inspect", "nothing"], "No such file"),
+        (["issue", "--cn", "a", "--country", "Germany"], "country 'Germany' must be two letters"),
+        (["issue", "--cn", "a", "--san-other-name", "x"], "OID=TEXT"),
+        (["issue", "--cn", "a", "--not-after", "soon"], "--not-after: .*is not a date"),
+        (["issue", "--cn", "a", "--not-after", "+1d", "--valid-for", "1d"], "both valid_for and not_after"),
+        (["issue", "--cn", "a", "--extended-key-usage", "fun"], "--extended-key-usage"),
+        (["issue", "--cn", "a", "--key-password-env", "X", "--key-password-file", "y"], "give one of them"),
+        (["issue", "--cn", "a", "--key-password-env", "NOT_SET"], "NOT_SET holds no password"),
+        (["sign", "nothing"], "nothing: No such file"),
+        (["revoke", "nothing"], "No such file"),
+        (["crl", "--valid-for", "7"], "--valid-for: .*write 7s"),
+        (["export", "nothing"], "no password for the containers"),
     ],
 )
 def test_mistakes_are_told_in_one_line(arguments: list[str], complaint: str) -> None:
@@ -116,3 +127,43 @@ def test_verify_finds_what_is_wrong(tmp_path: Path) -> None:
     certs(
         "verify", "certs/out/client_dev0_certificate.pem", "--ca", "other/ca_certificate.pem", exit_code=104
     )
+
+
+def test_request_and_sign(tmp_path: Path) -> None:
+    (made,) = certs_json(
+        "request", "--cn", "dev1", "--san-email", "m@x", "--key", "ed25519", "--out", "device"
+    )
+    (signed,) = certs_json("sign", made["request"], "--ca", "ca", "--valid-for", "1d")
+    assert signed["certificate"] == "device/client_dev1_certificate.pem"
+    (seen,) = certs_json("inspect", signed["certificate"])
+    assert (seen["sans"], seen["key_type"], seen["key"]) == ({"email": ["m@x"]}, "ed25519", made["key"])
+    assert certs("verify", signed["certificate"], "--ca", "ca/ca_certificate.pem").startswith("ok")
+
+
+def test_passwords_by_file_reach_key_ca_and_container(tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("open sesame\n")
+    flags = ("--key-password-file", "word", "--ca-password-file", "word")
+    (first,) = certs_json("issue", "--count", "2", "--cn", "dev{index}", *flags)
+    assert first["issued"] == 2
+    for name in ("ca_key.pem", "client_dev0_key.pem"):
+        assert "ENCRYPTED" in (tmp_path / "certs/out" / name).read_text()
+    (again,) = certs_json("issue", "--count", "2", "--cn", "dev{index}", *flags)
+    assert again["kept"] == 2
+    exported = certs_json("export", "certs/out", "--password-file", "word", "--key-password-file", "word")
+    assert [one["container"] for one in exported] == [
+        f"certs/out/client_dev{index}.p12" for index in range(2)
+    ]
+    assert (
+        len(certs_json("revoke", "certs/out/client_dev0_certificate.pem", "--ca-password-file", "word")) == 1
+    )
+    (plain,) = certs_json("issue", "--count", "2", "--cn", "dev{index}", "--ca-password-file", "word")
+    assert plain["issued"] == 2, "keys without a password are others"
+
+
+def test_a_wrong_password_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "open sesame")
+    certs("issue", "--cn", "dev1", "--ca-password-env", "WORD")
+    monkeypatch.setenv("WORD", "closed simsim")
+    with pytest.raises(ConfigError, match="password does not open") as caught:
+        certs("issue", "--cn", "dev2", "--ca-password-env", "WORD")
+    assert "simsim" not in str(caught.value)

@@ -1,0 +1,202 @@
+"""`loadgen certs request`, `sign`, `revoke`, `crl` and `export`: what a CA does besides issuing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadgen.cli.certs_flags import (
+    DEFAULT_LIFE,
+    DEFAULT_OUT,
+    CaPasswordEnv,
+    CaPasswordFile,
+    Country,
+    Key,
+    KeyPasswordEnv,
+    KeyPasswordFile,
+    Locality,
+    NotAfter,
+    NotBefore,
+    Organization,
+    OrganizationalUnit,
+    SanDns,
+    SanEmail,
+    SanIp,
+    SanOtherName,
+    SanUri,
+    SerialNumber,
+    State,
+    Usage,
+    ValidFor,
+    secret,
+    set_from_flags,
+    show,
+    uses,
+)
+from loadgen.cli.options import Format, OutputFormat
+from loadgen.errors import ConfigError
+from loadgen.identity import crl as crls
+from loadgen.identity import names, pkcs12
+from loadgen.identity.authority import Authority
+from loadgen.identity.describe import certificate_files
+from loadgen.identity.hierarchy import MOST_LEVELS
+from loadgen.identity.prepare import requests_of
+from loadgen.identity.signing import make_request, sign_request
+
+Out = Annotated[Path, typer.Option("--out", help="Directory of the CA.")]
+
+
+def request(
+    *,
+    cn: Annotated[str, typer.Option("--cn", help="Common name.")],
+    organization: Organization = "client",
+    organizational_unit: OrganizationalUnit = None,
+    locality: Locality = None,
+    state: State = None,
+    country: Country = None,
+    serial_number: SerialNumber = None,
+    san_dns: SanDns = None,
+    san_ip: SanIp = None,
+    san_email: SanEmail = None,
+    san_uri: SanUri = None,
+    san_other_name: SanOtherName = None,
+    key: Key = "ec-p256",
+    key_password_env: KeyPasswordEnv = None,
+    key_password_file: KeyPasswordFile = None,
+    out: Annotated[Path, typer.Option(help="Directory for key and request.")] = DEFAULT_OUT,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Make a key and a signing request (CSR) for it; the key is kept when it is there already."""
+    san = {"dns": san_dns, "ip": san_ip, "email": san_email, "uri": san_uri, "other_name": san_other_name}
+    values = {
+        "count": 1,
+        "common_name": cn,
+        "organization": organization or None,
+        "organizational_unit": organizational_unit,
+        "locality": locality,
+        "state": state,
+        "country": country,
+        "serial_number": serial_number,
+        "san": {kind: texts for kind, texts in san.items() if texts},
+        "key": key,
+    }
+    spec = set_from_flags(values).issue
+    assert spec is not None
+    (asked,) = requests_of("clients", spec)
+    password = secret("--key-password", key_password_env, key_password_file)
+    request_path, key_path = make_request(out, asked.subject, asked.key_type, password)
+    result: dict[str, object] = {"request": str(request_path), "key": str(key_path)}
+    show([result], output_format, lambda one: f"request {one['request']}; key {one['key']}")
+
+
+def sign(
+    *,
+    requests: Annotated[list[Path], typer.Argument(help="Signing requests (CSR, PEM).")],
+    ca: Annotated[
+        Path, typer.Option("--ca", help="Directory of the CA, made if it isn't there.")
+    ] = DEFAULT_OUT,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for the certificates; beside each request when left out.")
+    ] = None,
+    usage: Usage = None,
+    valid_for: ValidFor = DEFAULT_LIFE,
+    not_before: NotBefore = None,
+    not_after: NotAfter = None,
+    intermediates: Annotated[
+        int, typer.Option(min=0, max=MOST_LEVELS, help="CAs between the root and the certificates.")
+    ] = 0,
+    ca_password_env: CaPasswordEnv = None,
+    ca_password_file: CaPasswordFile = None,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Sign requests: names are taken as they are asked for, dates and use as the flags say."""
+    values = {
+        "count": 1,
+        "common_name": "x",
+        "extended_key_usage": uses(usage),
+        "valid_for": valid_for,
+        "not_before": not_before,
+        "not_after": not_after,
+    }
+    spec = set_from_flags(values).issue
+    assert spec is not None
+    (asked,) = requests_of("clients", spec)
+    password = secret("--ca-password", ca_password_env, ca_password_file)
+    authority = Authority.ensure(ca, intermediates=intermediates, password=password)
+    results: list[dict[str, object]] = []
+    for path in requests:
+        signed = sign_request(authority, path, out or path.parent, asked.uses, asked.validity)
+        results.append({"request": str(path), "certificate": str(signed)})
+    show(results, output_format, lambda one: str(one["certificate"]))
+
+
+def revoke(
+    *,
+    paths: Annotated[list[Path], typer.Argument(help="Certificates to revoke.")],
+    reason: Annotated[str, typer.Option(help=f"One of {', '.join(crls.REASONS)}.")] = "unspecified",
+    out: Out = DEFAULT_OUT,
+    ca_password_env: CaPasswordEnv = None,
+    ca_password_file: CaPasswordFile = None,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Revoke certificates and write the CRLs anew.
+
+    The certificates stay, and issuing again keeps them, so that a broker can be shown a revoked one.
+    """
+    password = secret("--ca-password", ca_password_env, ca_password_file)
+    revoked = crls.revoke(out, paths, reason, password=password)
+    show(
+        [asdict(one) for one in revoked],
+        output_format,
+        lambda one: f"revoked {one['serial']} {one['common_name']}",
+    )
+
+
+def crl(
+    *,
+    valid_for: Annotated[str, typer.Option(help="Time until the next is due.")] = "30d",
+    out: Out = DEFAULT_OUT,
+    ca_password_env: CaPasswordEnv = None,
+    ca_password_file: CaPasswordFile = None,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Write the CRL of the CA, and of each intermediate, with what was revoked."""
+    spec = set_from_flags({"count": 1, "common_name": "x", "valid_for": valid_for}).issue
+    assert spec is not None
+    (asked,) = requests_of("clients", spec)
+    password = secret("--ca-password", ca_password_env, ca_password_file)
+    written = crls.write_crls(out, valid_for_s=asked.valid_for_s, password=password)
+    show([{"crl": str(path)} for path in written], output_format, lambda one: str(one["crl"]))
+
+
+def export(
+    *,
+    paths: Annotated[list[Path], typer.Argument(help="Certificates with their key beside, or directories.")],
+    password_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Variable with the password for the containers.")
+    ] = None,
+    password_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File with the password for the containers.")
+    ] = None,
+    key_password_env: KeyPasswordEnv = None,
+    key_password_file: KeyPasswordFile = None,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Write a PKCS#12 container (`.p12`, mode 0600) beside each client certificate, with key and chain."""
+    password = secret("--password", password_env, password_file)
+    if password is None:
+        raise ConfigError("no password for the containers", "give --password-env or --password-file")
+    key_password = secret("--key-password", key_password_env, key_password_file)
+    revealed = key_password.reveal() if key_password is not None else None
+    results: list[dict[str, object]] = []
+    for file in (file for path in paths for file in certificate_files(path)):
+        stem = names.client_stem_of_certificate(file.name)
+        if stem is None and file not in paths:
+            continue  # a CA's or a broker's among a whole directory
+        to = file.with_name(f"client_{stem}.p12" if stem is not None else f"{file.stem}.p12")
+        pkcs12.export(file, names.key_beside(file), to, password.reveal(), revealed)
+        results.append({"certificate": str(file), "container": str(to)})
+    show(results, output_format, lambda one: str(one["container"]))
