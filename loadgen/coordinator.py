@@ -347,6 +347,9 @@ class Coordinator:
         assert self.target.view is not None
         ready = sum(each.ready for each in self._log.progress.values())
         rule = login_rule(self.plan.scenario.target)
+        # Clients with a lifetime may be away while the broker is asked.
+        groups = self.plan.scenario.groups
+        steady = {name for name in self._connected_groups() if groups[name].lifetime is None}
         expected = [
             ExpectedConnection(
                 client_id=client.client_id,
@@ -355,7 +358,7 @@ class Coordinator:
                 user_properties=client.user_properties,
             )
             for client in self.plan.clients
-            if client.group in self._connected_groups()
+            if client.group in steady
         ]
         self._note(f"checking the broker's view of {ready} clients")
         self._view_task = asyncio.create_task(check_view(self.target.view, expected, deadline_s=_VIEW_LIMIT))

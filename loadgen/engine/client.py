@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from loadgen.engine.backoff import Backoff
-from loadgen.engine.client_receiving import Receiving
+from loadgen.engine.client_churn import Churning
 from loadgen.engine.dialing import dial_from
 from loadgen.engine.phase import PHASE_WORDS, Phase, is_permanent
 from loadgen.engine.transport import Connection, cause_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 
 
-class Client(Receiving):
+class Client(Churning):
     """See the module's docstring. Driven by the event loop's callbacks; owns no task but one per connect."""
 
     __slots__ = ()
@@ -36,6 +36,7 @@ class Client(Receiving):
             self._open()
 
     def _open(self) -> None:
+        """Start an attempt."""
         self._attempt += 1
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
@@ -98,7 +99,7 @@ class Client(Receiving):
             return
         self._session.connection_lost()
         self._ping_sent_at = 0
-        if phase is Phase.READY or (phase is Phase.SUBSCRIBING and self._subscribed_once):
+        if phase in (Phase.READY, Phase.LEAVING) or (phase is Phase.SUBSCRIBING and self._subscribed_once):
             rec.disconnects += 1
             rec.count_code("disconnect_codes", cause)
             self._lost_at = now
@@ -167,7 +168,7 @@ class Client(Receiving):
         self._cancel_opening()
         self._disarm()
         connection, self._connection = self._connection, None
-        if self.log is not None and phase is not Phase.READY:
+        if self.log is not None and phase not in (Phase.READY, Phase.LEAVING):
             # Away at the end, or never subscribed: whatever it missed was not promised to arrive before the
             # end.
             self.log.session_lost(promised=False)

@@ -196,8 +196,10 @@ class Receiving(Sending):
         subscribes = bool(self.plan.filters) and not (session_present and self._subscribed)
         if subscribes:
             if self._subscribed_once and not session_present and self.log is not None:
-                self.log.session_lost(promised=self._session_was_promised(now))
-                rec.sessions_lost += 1
+                promised = self._session_was_promised(now)
+                self.log.session_lost(promised=promised)
+                # Who left as planned and asked for no session to be kept has lost none.
+                rec.sessions_lost += promised or not self._left_at
             # A session that is there may be from before this run, or have been cut off before it had our
             # subscriptions: only a SUBACK in this session says that they stand.
             self._subscribed = False
@@ -228,7 +230,7 @@ class Receiving(Sending):
         expiry = self._group.session_expiry
         if not expiry or self._group.clean_start:
             return False
-        return expiry == _NEVER_EXPIRES or now - self._lost_at < expiry * 1_000_000_000
+        return expiry == _NEVER_EXPIRES or now - (self._lost_at or self._left_at) < expiry * 1_000_000_000
 
     def _on_subscribed(self, event: Subscribed, now: int) -> None:
         reasons = event.reasons

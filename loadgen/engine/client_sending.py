@@ -68,8 +68,14 @@ class Sending(ClientState):
                 if (rec := self._context.books.recorder(intended, self._rec)) is not None:
                     rec.send_lag.append(sent - intended)
             return
-        if self.phase >= Phase.FAILED:
+        phase = self.phase
+        if phase >= Phase.FAILED:
             self._drop(stream)
+            return
+        if phase is Phase.AWAY or phase is Phase.LEAVING:
+            # It is not there, as planned: neither late nor dropped.
+            self._rec.skipped += 1
+            stream.log.not_attempted += 1
             return
         backlog = self._backlog
         if backlog is None:
@@ -150,7 +156,7 @@ class Sending(ClientState):
     # -- the two ways a connecting client settles ---------------------------------------------------
 
     def _ready(self) -> None:
-        self._lost_at = self._attempt = 0
+        self._lost_at = self._left_at = self._attempt = 0
         self._backoff = None
         self._was_ready = True
         self._set_phase(Phase.READY)

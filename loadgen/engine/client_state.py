@@ -37,6 +37,9 @@ class ClientState:
         "_context",
         "_counts",
         "_group",
+        "_leaves_at",
+        "_left_at",
+        "_lived",
         "_lost_at",
         "_node",
         "_opening",
@@ -98,6 +101,12 @@ class ClientState:
         """Packet id → reasons of each SUBACK, None until it comes; only while several are waited for."""
         self._lost_at = 0
         """When the connection was lost, until it is ready again; else 0. As all times here, monotonic ns."""
+        self._lived = False
+        """It was given a lifetime before."""
+        self._leaves_at = 0
+        """When it leaves at last, PUBACKs or not."""
+        self._left_at = 0
+        """When it left as planned, until it is ready again; else 0."""
         self._ping_sent_at = 0
         """When the unanswered PINGREQ was sent; 0 when there is none."""
         self._subscribed = False
@@ -136,6 +145,10 @@ class ClientState:
         self._rec.bytes_received += connection.bytes_in
         self._rec.bytes_sent += connection.bytes_out
         connection.bytes_in = connection.bytes_out = 0
+
+    def _open(self) -> None:
+        """Start an attempt to connect; see `Client`."""
+        raise NotImplementedError
 
     def _set_phase(self, phase: Phase) -> None:
         self._context.moved(self, self.phase, phase)

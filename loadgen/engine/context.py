@@ -60,6 +60,8 @@ class FleetContext:
         self.seed = seed
         self.publishing = False
         """True from the first hold stage on."""
+        self.churning = False
+        """True from the first hold stage on, until a drain: clients with a lifetime leave and come back."""
         self.stopping = False
         self.recording = True
         """Whether the present stage is recorded: for what has no intended time, such as connections."""
@@ -152,7 +154,7 @@ class FleetContext:
             self.note(event, client, **details)
 
 
-_CONNECTED = (Phase.SUBSCRIBING, Phase.READY)
+_CONNECTED = (Phase.SUBSCRIBING, Phase.READY, Phase.LEAVING)
 
 
 def _ca(target: TargetSettings) -> Path | None:

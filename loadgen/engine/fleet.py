@@ -129,7 +129,11 @@ class Fleet:
             self._enter(name, at, record=record)
             if kind == "hold":
                 self.context.publishing = True
+                self._start_churn()
                 self._pacing.start(self.shard.segments[name], at)
+            elif kind == "drain":
+                # Whoever is away comes back, so that what waits for it can arrive.
+                self.context.churning = False
             elif kind == "connect":
                 self._start_connects(at, connect_rate or 1.0, groups)
 
@@ -143,6 +147,12 @@ class Fleet:
         self.stage = name
         self.context.recording = record
         self.context.books.enter(name)
+
+    def _start_churn(self) -> None:
+        if not self.context.churning:
+            self.context.churning = True
+            for client in self.clients:
+                client.begin_life()
 
     def _start_connects(self, at: int, rate: float, groups: tuple[str, ...]) -> None:
         offsets: dict[str, int] = {}
@@ -236,7 +246,7 @@ class Fleet:
     def _gauges(self) -> dict[str, float]:
         gauges: dict[str, float] = {}
         for (group, phase), count in self.context.phases.items():
-            if phase in (Phase.SUBSCRIBING, Phase.READY):
+            if phase in (Phase.SUBSCRIBING, Phase.READY, Phase.LEAVING):
                 gauges[f"connected|{group}"] = gauges.get(f"connected|{group}", 0) + count
             if phase is Phase.READY:
                 gauges[f"ready|{group}"] = count

@@ -14,11 +14,15 @@ class Phase(enum.IntEnum):
     MQTT = 3
     SUBSCRIBING = 4
     READY = 5
-    WAITING = 6
+    LEAVING = 6
+    """Connected, and about to leave as planned: nothing new is sent."""
+    WAITING = 7
     """Lost or refused; will try again after a back-off."""
-    FAILED = 7
+    AWAY = 8
+    """Left as planned; will be back after a pause."""
+    FAILED = 9
     """Gave up: refused for good, or out of attempts."""
-    CLOSED = 8
+    CLOSED = 10
 
 
 PHASE_WORDS = {Phase.TCP: "tcp", Phase.TLS: "tls", Phase.MQTT: "connack", Phase.SUBSCRIBING: "suback"}

@@ -50,6 +50,7 @@ _ALL = (
     _counter("connects", "connections", "connections accepted: CONNACK with success"),
     _counter("connect_failures", "connections", "connection attempts that failed, whatever the phase"),
     _counter("disconnects", "connections", "established connections lost against our will"),
+    _counter("planned_disconnects", "connections", "connections ended as a client's lifetime was over"),
     _counter("reconnects", "connections", "connections accepted after a loss"),
     _counter("sessions_lost", "sessions", "reconnects that found the session gone at the broker"),
     _counter(
@@ -82,6 +83,7 @@ _ALL = (
         "messages due and never sent: the client's backlog was full, or not empty when it left the run, "
         "or the broker's CONNACK forbids them",
     ),
+    _counter("skipped", "messages", "messages due while their client was away as planned; never sent"),
     _counter("expected_deliveries", "messages", "sent messages times their matching subscribers", "ledger"),
     _counter("delivered", "messages", "expected deliveries that arrived at least once", "ledger"),
     _counter("messages_lost", "messages", "acknowledged and never delivered", "ledger"),

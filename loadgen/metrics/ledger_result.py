@@ -47,7 +47,7 @@ class LedgerResult:
     reordered: int = 0
     """Delivered after a later message of the same publisher; these are in another class as well."""
     not_attempted: int = 0
-    """Due by the plan and never sent: the generator dropped them."""
+    """Due by the plan and never sent: dropped by the generator, or their client was away as planned."""
     expected: int = 0
     """Sent messages times matching subscribers: the sum of ok, duplicate, lost, recovered, indeterminate."""
     delivered: int = 0

@@ -39,6 +39,7 @@ class GroupRecorder:
     connects: int
     connect_failures: int
     disconnects: int
+    planned_disconnects: int
     reconnects: int
     sessions_lost: int
     subscribe_failures: int
@@ -58,6 +59,7 @@ class GroupRecorder:
     bytes_received: int
     late: int
     dropped: int
+    skipped: int
 
     connack_codes: dict[str, int]
     suback_codes: dict[str, int]

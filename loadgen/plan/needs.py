@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from loadgen.plan.settings import source_of
 
 if TYPE_CHECKING:
     from loadgen.plan.plan import Plan
+    from loadgen.scenario.model import Group
 
 CLIENT_MEMORY = 48 * 1024
 """Bytes of one connected client; measured 38-44 KB for TLS, session and buffers, and some for its plan."""
@@ -20,6 +22,8 @@ WORKER_MEMORY = 60 * 1024 * 1024
 """Bytes of a worker before its first client."""
 STREAM_MEMORY = 600
 """Bytes of one stream of a client, or of one of its lanes: its topic and its part of the ledger."""
+_TIME_WAIT = 60_000_000_000
+"""How long Linux keeps the port of a connection that we ended, ns."""
 SPARE_DESCRIPTORS = 64
 """Descriptors a worker needs besides its connections: event loop, pipes, files of certificates being read."""
 
@@ -71,10 +75,11 @@ def needs_of(plan: Plan, workers: int) -> Needs:
     names = [str(uri) for uri in plan.scenario.target.uris] or ["embedded"]
     per_node = dict.fromkeys(names, 0)
     sources = len(plan.scenario.target.sources) or 1
-    per_pair: Counter[tuple[int, int]] = Counter()
+    per_pair: dict[tuple[int, int], float] = defaultdict(float)
+    held = {name: _ports_held(group) for name, group in plan.scenario.groups.items()}
     for client in plan.clients:
         per_node[names[client.nodes[0]]] += 1
-        per_pair[source_of(client.number, len(names), sources), client.nodes[0]] += 1
+        per_pair[source_of(client.number, len(names), sources), client.nodes[0]] += held[client.group]
     rate = deliveries = volume = 0.0
     contents = 0
     by_stream = {definition.number: definition for definition in plan.definitions}
@@ -100,13 +105,20 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         publish_bytes=volume,
         messages=messages,
         descriptors=largest + SPARE_DESCRIPTORS,
-        ports=max(per_pair.values(), default=0),
+        ports=math.ceil(max(per_pair.values(), default=0)),
         sources=sources,
         memory=len(plan.clients) * CLIENT_MEMORY
         + contents
         + workers * (WORKER_MEMORY + sum(each.payload for each in plan.definitions)),
         duration=_duration(plan),
     )
+
+
+def _ports_held(group: Group) -> float:
+    """Local ports that a client has in use: one, and those of the connections it ended in the last minute."""
+    if group.lifetime is None:
+        return 1.0
+    return 1.0 + _TIME_WAIT / (group.lifetime + group.pause)
 
 
 def _duration(plan: Plan) -> float:

@@ -27,6 +27,10 @@ class GroupSettings:
     receive_maximum: int
     max_backlog: int
     """Messages a client may hold back while its connection does not take them."""
+    lifetime: int | None
+    """How long a client stays before it leaves as planned; None: to the end."""
+    pause: int
+    """How long it is away then."""
     reconnect: bool
     backoff_min: int
     backoff_max: int
@@ -86,6 +90,8 @@ def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
             keep_alive=group.keep_alive // _NANOSECONDS,
             receive_maximum=group.receive_maximum,
             max_backlog=group.max_backlog,
+            lifetime=group.lifetime,
+            pause=group.pause,
             reconnect=group.reconnect.enabled,
             backoff_min=group.reconnect.backoff.min,
             backoff_max=group.reconnect.backoff.max,

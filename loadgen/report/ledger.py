@@ -61,7 +61,12 @@ def ledger_rows(ledger: Mapping[str, Any]) -> list[Row]:
             (
                 cell("unexpected", "unexpected", "received, but not sent by this run", "odd"),
                 None,
-                cell("not_attempted", "not attempted", "dropped by the generator before sending", "odd"),
+                cell(
+                    "not_attempted",
+                    "not attempted",
+                    "dropped before sending, or the client was away as planned",
+                    "odd",
+                ),
             ),
         ),
     ]

@@ -12,6 +12,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     WithJsonSchema,
+    model_validator,
 )
 
 from loadgen.scenario.base import Flag, Name, Positive, Strict, Whole, malformed, one_or_many
@@ -20,6 +21,8 @@ from loadgen.scenario.publishing import Interval, Publish, Qos, Will
 from loadgen.scenario.template import ClientTemplate, ConnectedTemplate, Template
 from loadgen.scenario.units import (
     NS_PER_S,
+    Duration,
+    PositiveDuration,
     Seconds,
     format_duration,
     parse_duration,
@@ -118,6 +121,11 @@ class Group(Strict):
     """Unacknowledged QoS 1 messages that the broker may send at a time."""
     max_backlog: Whole = 1000
     """Messages that may wait in a client that cannot send; what is due beyond is dropped and counted."""
+    lifetime: PositiveDuration | None = None
+    """Leave in good order after so long and come back: clients that come and go. The first leaving is spread
+    evenly over one lifetime, from the first hold stage on; nobody leaves in a drain."""
+    pause: Duration = 0
+    """How long to stay away after a lifetime."""
     reconnect: Reconnect = Reconnect()
     """What to do after a loss."""
     publish: Annotated[
@@ -131,3 +139,9 @@ class Group(Strict):
         BeforeValidator(one_or_many, json_schema_input_type=Subscribe | list[Subscribe]),
     ] = ()
     """What each client subscribes to: one filter, or a list."""
+
+    @model_validator(mode="after")
+    def _pauses_between_lifetimes(self) -> Group:
+        if self.pause and self.lifetime is None:
+            raise malformed("a pause comes after a lifetime, and there is none", "add lifetime: 30s")
+        return self

@@ -13,7 +13,7 @@ from loadgen.scenario.explain import Finding, explain, locate
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import apply_override
 from loadgen.scenario.parts import Parts, parts_of, salvage
-from loadgen.scenario.payloads import check_payloads
+from loadgen.scenario.payloads import check_embedded, check_payloads
 from loadgen.scenario.references import check_references, check_stages
 from loadgen.scenario.stages import Stage
 from loadgen.scenario.topics import check_topics
@@ -123,6 +123,7 @@ def _check(parts: Parts, metrics: Mapping[str, str] | None) -> list[Finding]:
         *check_client_ids(parts),
         *check_topics(parts),
         *check_payloads(parts),
+        *check_embedded(parts),
     ]
 
 

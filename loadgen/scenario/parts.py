@@ -51,11 +51,19 @@ class Parts:
     groups: Mapping[str, Group | None]
     stages: Sequence[Stage | None]
     thresholds: Mapping[str, Sequence[str]]
+    embedded: bool = False
+    """Whether the target is the embedded broker."""
 
 
 def parts_of(scenario: Scenario) -> Parts:
     """Give the parts of a scenario that validated."""
-    return Parts(scenario.identities, scenario.groups, scenario.stages, scenario.thresholds)
+    return Parts(
+        scenario.identities,
+        scenario.groups,
+        scenario.stages,
+        scenario.thresholds,
+        scenario.target.kind == "embedded",
+    )
 
 
 def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
@@ -73,6 +81,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
         {name: _try(Group, value) for name, value in groups.items()},
         [_try(Stage, value) for value in stages] if isinstance(stages, list) else [],
         {key: found for key, value in thresholds.items() if (found := _texts(value)) is not None},
+        _section(pruned, "target").get("kind") == "embedded",
     )
 
 

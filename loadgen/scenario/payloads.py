@@ -1,4 +1,4 @@
-"""Checks of payload files, and of what RabbitMQ makes of wills."""
+"""Checks of payload files, and of what brokers make of wills and options."""
 
 from __future__ import annotations
 
@@ -41,6 +41,32 @@ def check_payloads(parts: Parts) -> Iterator[Finding]:
                 "add session: {expiry: 5m}, or remove delay",
                 warning=True,
             )
+
+
+def check_embedded(parts: Parts) -> Iterator[Finding]:
+    """Check that nothing is asked of the embedded broker that it does not have."""
+    if not parts.embedded:
+        return
+    for name, group in parts.groups.items():
+        if group is None:
+            continue
+        place = ("groups", name)
+        for index, publish in enumerate(group.publish):
+            if publish.retain:
+                yield _embedded_lacks((*place, "publish", index, "retain"), "retained messages")
+        if group.will is not None and group.will.retain:
+            yield _embedded_lacks((*place, "will", "retain"), "retained messages")
+        for index, subscribe in enumerate(group.subscribe):
+            if subscribe.no_local:
+                yield _embedded_lacks((*place, "subscribe", index, "no_local"), "no-local subscriptions")
+            if subscribe.subscription_identifier is not None:
+                yield _embedded_lacks(
+                    (*place, "subscribe", index, "subscription_identifier"), "subscription identifiers"
+                )
+
+
+def _embedded_lacks(place: Place, what: str) -> Finding:
+    return Finding(place, f"the embedded broker has no {what}", "remove it, or run against RabbitMQ")
 
 
 def _check_file(place: Place, payload: Payload) -> Iterator[Finding]:

@@ -94,3 +94,11 @@ def test_ports_are_those_of_the_busiest_pair_of_address_and_node(plan: MakePlan)
     assert (needs.ports, needs.sources) == (11, 3)
     (problem,) = shortfalls(needs, replace(ROOMY, ports=8))
     assert "connect from 5 addresses" in problem.mend
+
+
+def test_clients_that_come_and_go_hold_ports_of_connections_that_ended(plan: MakePlan) -> None:
+    groups = {
+        "sensors": SENSORS | {"clients": 300, "client_id": "{index}", "lifetime": "20s", "pause": "10s"},
+        "boards": BOARDS,
+    }
+    assert needs_of(plan(groups=groups), 1).ports == 100 * 3 + 1, "100 to a node; two have left in a minute"

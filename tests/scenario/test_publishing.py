@@ -77,3 +77,22 @@ def test_wills_that_are_wrong_or_odd(base: dict[str, Any], complain: Any, will: 
     if "retain" in will:
         base["groups"][group]["session"] = {"expiry": "60s"}
     assert any(what in line for line in complain(base))
+
+
+def test_what_the_embedded_broker_lacks_is_told_before_the_run(base: dict[str, Any], complain: Any) -> None:  # noqa: ANN401
+    base["target"] = {"kind": "embedded"}
+    assert complain(base) == []
+    base["groups"]["sensors"]["publish"]["retain"] = True
+    base["groups"]["sensors"]["will"] = {"topic": "gone", "retain": True}
+    base["groups"]["dashboards"]["subscribe"] |= {"no_local": True, "subscription_identifier": 1}
+    lines = complain(base)
+    assert len(lines) == 4
+    assert all("the embedded broker has no" in line for line in lines)
+
+
+def test_a_pause_needs_a_lifetime(base: dict[str, Any], complain: Any) -> None:  # noqa: ANN401
+    base["groups"]["sensors"]["pause"] = "5s"
+    (line,) = complain(base)
+    assert "add lifetime" in line
+    base["groups"]["sensors"]["lifetime"] = "30s"
+    assert complain(base) == []
