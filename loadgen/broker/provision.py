@@ -31,6 +31,19 @@ class Permissions:
     write: str = r"^(amq\.topic|mqtt-subscription-.+qos[01])$"
     read: str = r"^(amq\.topic|mqtt-subscription-.+qos[01])$"
 
+    @classmethod
+    def with_delayed_wills(cls) -> Permissions:
+        """What it takes besides to have a will published after a delay: a queue, and a way out of it.
+
+        RabbitMQ keeps such a will in a queue `mqtt-will-<client id>`, which expires into `amq.topic` by way
+        of the default exchange.
+        """
+        return cls(
+            configure=r"^(mqtt-subscription-.+qos[01]|mqtt-will-.+)$",
+            write=r"^(amq\.topic|amq\.default|mqtt-subscription-.+qos[01]|mqtt-will-.+)$",
+            read=r"^(amq\.topic|mqtt-subscription-.+qos[01]|mqtt-will-.+)$",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ProvisionResult:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadgen.broker.provision import TAG, remove_provisioned
+from loadgen.broker.provision import TAG, Permissions, remove_provisioned
 from loadgen.broker.provision import provision as provision_users
 from loadgen.cli.options import (
     EMBEDDED,
@@ -75,9 +75,13 @@ def provision(
 
 async def _provision(scenario: Scenario, *, dry_run: bool) -> dict[str, Any]:
     names = user_names(scenario)
+    delayed = any(group.will is not None and group.will.delay for group in scenario.groups.values())
+    permissions = Permissions.with_delayed_wills() if delayed else Permissions()
     with progress("users") as advance:
         async with _management(scenario) as management:
-            result = await provision_users(management, names, dry_run=dry_run, progress=advance)
+            result = await provision_users(
+                management, names, permissions=permissions, dry_run=dry_run, progress=advance
+            )
     if result.foreign:
         shown = ", ".join(result.foreign[:5])
         typer.echo(
