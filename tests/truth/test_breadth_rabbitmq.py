@@ -115,7 +115,7 @@ def test_clients_that_come_and_go(place: Place) -> None:
     assert ledger["session_gap"] > 2 * 2 * 20
     sent = totals["published"]
     assert ledger["expected"] == 5 * sent
-    # RabbitMQ answers 0x83 when the queue of one subscriber goes away under a message: nothing is promised then.
+    # RabbitMQ answers 0x83 when one subscriber's queue goes away under a message: nothing is promised then.
     codes = finished.result["codes"]["puback"]
     assert set(codes) <= {"0x83"}
     unpromised = ledger["recovered"] + ledger["indeterminate"] - ledger["session_gap"]
