@@ -110,7 +110,7 @@ class Coordinator:
         self.target = target
         self.writer = writer
         self.workers = workers
-        self.pool = WorkerPool(workers, inline=inline)
+        self.pool = WorkerPool(workers, inline=inline, driver=plan.driver)
         self.tally = Tally(workers)
         self.clock = StageClock()
         self.origin = 0

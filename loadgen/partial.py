@@ -88,6 +88,6 @@ def _partial(run: Run) -> dict[str, Any]:
             "workers": run.plan.get("workers", 0),
         },
         "broker": {"kind": "unknown", "version": None, "nodes": [], "view": None},
-        "environment": {"loadgen": loadgen.__version__},
+        "environment": {"loadgen": loadgen.__version__, "client": run.plan.get("client")},
         "warnings": [],
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import loadgen
+from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
 from loadgen.generator_faults import generator_faults
 from loadgen.machine import available_cores
@@ -101,8 +102,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
             "planned_disconnects": totals.count("planned_disconnects"),
             "wills_received": totals.count("wills_received"),
             "retained_received": totals.count("retained_received"),
-            "bytes_sent": totals.count("bytes_sent"),
-            "bytes_received": totals.count("bytes_received"),
+            **_bytes(findings, totals),
         },
         "ledger": findings.ledger.to_dict() if findings.ledger else {},
         "metrics": {name: summarise(totals.select(name)) for name in (*HISTOGRAMS, "loop_lag")},
@@ -124,6 +124,12 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "environment": _environment(findings),
         "warnings": findings.warnings + _unanswered(totals),
     }
+
+
+def _bytes(findings: Findings, totals: Snapshot) -> dict[str, int | None]:
+    """What went over the wire; null when another library's clients did it, who do not tell."""
+    names = ("bytes_sent", "bytes_received")
+    return {name: totals.count(name) if findings.plan.driver == NATIVE else None for name in names}
 
 
 def _publishers(findings: Findings) -> Iterator[PublisherLog]:
@@ -191,6 +197,7 @@ def _environment(findings: Findings) -> dict[str, Any]:
     tls = next((final.tls for final in findings.finals if final.tls), None)
     return {
         "loadgen": loadgen.__version__,
+        "client": described(findings.plan.driver),
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
         "platform": platform.platform(),

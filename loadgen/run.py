@@ -10,6 +10,7 @@ from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_users
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.engine.dialing import not_local
+from loadgen.engine.driver import NATIVE, check_driver
 from loadgen.errors import ConfigError, Problem, TargetError
 from loadgen.histogram_log import write_histogram_log
 from loadgen.identity.check import check_authorities, check_identities
@@ -47,6 +48,8 @@ class RunOptions:
     workers: int | None = None
     """Worker processes; one runs inline. None: one a core, fewer for small fleets."""
     runs: Path = Path("runs")
+    client: str = NATIVE
+    """The library that makes the connections, one of `engine.driver.DRIVERS`."""
 
     @property
     def target_file(self) -> Path | None:
@@ -108,6 +111,8 @@ def prepare(
     Raises:
         ConfigError: every problem found.
     """
+    aliases = any(each.topic_alias for group in scenario.groups.values() for each in group.publish)
+    check_driver(options.client, topic_aliases=aliases)
     problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
@@ -117,7 +122,7 @@ def prepare(
     problems += check_identities([each for group in identities.values() for each in group])
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
-    plan = make_plan(scenario, identities)
+    plan = replace(make_plan(scenario, identities), driver=options.client)
     machine = this_machine()
     workers = options.workers or default_workers(len(plan.clients), machine.cores)
     needs = needs_of(plan, workers)
@@ -189,7 +194,7 @@ async def run_scenario(
         plan = prepared.plan
         if target.scenario is not scenario:
             # The embedded broker's address is known only now.
-            plan = make_plan(target.scenario, prepared.identities)
+            plan = replace(make_plan(target.scenario, prepared.identities), driver=options.client)
         places = options.places()
         warnings = [str(problem) for problem in prepared.warnings] + await _check_users(plan, target, places)
         await check_target(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from loadgen.backend.framing import frame, read_message
 from loadgen.backend.messages import Failed, Final, Message
 from loadgen.backend.worker import Worker
+from loadgen.engine.driver import NATIVE
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -24,12 +25,16 @@ class WorkerPool:
     A worker that ends without a Final says `Failed` through us, so that a dead worker is noticed at once.
     """
 
-    def __init__(self, workers: int, *, inline: bool) -> None:
-        """Plan for `workers`; `inline` (one worker only) runs it in this process and loop."""
+    def __init__(self, workers: int, *, inline: bool, driver: str = NATIVE) -> None:
+        """Plan for `workers`; `inline` (one worker only) runs it in this process and loop.
+
+        Processes run on the event loop of `driver`, one of `engine.driver.DRIVERS`.
+        """
         if inline and workers != 1:
             raise ValueError("only one worker can run inline")
         self.workers = workers
         self._inline = inline
+        self._driver = driver
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._processes: list[Process] = []
@@ -48,6 +53,7 @@ class WorkerPool:
                 sys.executable,
                 "-m",
                 "loadgen.backend.worker_main",
+                self._driver,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 22,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from loadgen.backend.framing import frame, read_message
 from loadgen.backend.worker import Worker
-from loadgen.engine.loop import run_on_fast_loop
+from loadgen.engine.driver import NATIVE, run_with
 
 if TYPE_CHECKING:
     from loadgen.backend.messages import Message
@@ -66,7 +66,7 @@ def main() -> None:
     # Whatever prints must not get between the messages.
     output = os.dup(1)
     os.dup2(2, 1)
-    run_on_fast_loop(serve(output))
+    run_with(sys.argv[1] if len(sys.argv) > 1 else NATIVE, serve(output))
 
 
 if __name__ == "__main__":

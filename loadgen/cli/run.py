@@ -24,7 +24,7 @@ from loadgen.cli.options import (
     warn,
 )
 from loadgen.cli.watch import Watch
-from loadgen.engine.loop import run_on_fast_loop
+from loadgen.engine.driver import AIOMQTT, NATIVE, run_with
 from loadgen.report import html, json, text
 from loadgen.run import Outcome, RunOptions, prepare, read_scenario, run_scenario
 from loadgen.store import open_run
@@ -42,12 +42,27 @@ class View(enum.StrEnum):
     QUIET = "quiet"
 
 
+class ClientLibrary(enum.StrEnum):
+    """What makes the connections."""
+
+    NATIVE = NATIVE
+    AIOMQTT = AIOMQTT
+
+
 def run(
     scenario: ScenarioFile,
     *,
     overrides: Overrides = None,
     target: TargetOption = None,
     workers: Workers = None,
+    client: Annotated[
+        ClientLibrary,
+        typer.Option(
+            "--client",
+            help="Which library makes the connections: loadgen's own, or aiomqtt, to see what a device on it "
+            "would see (pip install 'loadgen[aiomqtt]'; costs much more for each client and message).",
+        ),
+    ] = ClientLibrary.NATIVE,
     runs: RunsFolder = Path("runs"),
     output_format: OutputFormat = Format.TEXT,
     view: Annotated[
@@ -68,7 +83,7 @@ def run(
     Exit codes: 0 pass · 98 invalid, the run proves nothing · 99 a threshold or a promise was broken · 104 bad
     scenario or configuration · 105 interrupted · 106 target unreachable · 107 internal error.
     """
-    options = RunOptions(scenario, overrides or (), target, workers, runs)
+    options = RunOptions(scenario, overrides or (), target, workers, runs, client.value)
     loaded = read_scenario(options)
     with progress("certificates") as advance:
         prepared = prepare(options, loaded, advance)
@@ -78,7 +93,7 @@ def run(
         def observer(plan: Plan) -> Observer:
             return watch.observer(len(plan.clients))
 
-        outcome = run_on_fast_loop(run_scenario(options, loaded, prepared, observer))
+        outcome = run_with(client, run_scenario(options, loaded, prepared, observer))
     with reader_may_leave():
         _show(outcome, output_format)
     return outcome.exit_code

@@ -9,7 +9,7 @@ from loadgen.engine.phase import Phase
 
 _LAST_ACKS = 5_000_000_000
 """How long a leaving client waits for the PUBACKs of what it has sent, ns."""
-_LOOK_AGAIN = 0.02
+LOOK_AGAIN = 0.02
 """How often it looks whether they have come, s."""
 
 
@@ -53,7 +53,7 @@ class Churning(Receiving):
         if connection is None or self.phase is not Phase.LEAVING:
             return
         if self._session.unacknowledged and now < self._leaves_at:
-            self._timer = self._context.loop.call_later(_LOOK_AGAIN, self._depart)
+            self._timer = self._context.loop.call_later(LOOK_AGAIN, self._depart)
             return
         self._connection = None
         self._session.disconnect()  # the session lives on for as long as the CONNECT asked

@@ -7,8 +7,8 @@ import gc
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from loadgen.engine.client import Client
 from loadgen.engine.context import FleetContext
+from loadgen.engine.driver import client_factory
 from loadgen.engine.health import LoopLagProbe, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
 from loadgen.engine.pacing import PacingDriver
@@ -20,6 +20,7 @@ from loadgen.plan.payload import PayloadFactory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadgen.engine.client import Client
     from loadgen.engine.client_state import ClientState
     from loadgen.engine.stream import Stream
     from loadgen.metrics.snapshot import Snapshot
@@ -49,8 +50,11 @@ class Fleet:
         factories = {
             each.number: PayloadFactory(run_id, each.payload, each.content) for each in shard.definitions
         }
+        make_client = client_factory(shard.driver, self._loop, len(shard.clients))
         self.clients = [
-            Client(self.context, plan, shard.groups[plan.group], self._recorder.group(plan.group), factories)
+            make_client(
+                self.context, plan, shard.groups[plan.group], self._recorder.group(plan.group), factories
+            )
             for plan in shard.clients
         ]
         self._pacing = PacingDriver(self._loop, self._pacing_lines())

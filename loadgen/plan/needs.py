@@ -184,6 +184,7 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
     return {
         "scenario": plan.scenario.name,
         "seed": plan.scenario.seed,
+        "client": plan.driver,
         "workers": needs.workers,
         "clients": needs.clients,
         "clients_per_node": needs.clients_per_node,

@@ -57,6 +57,8 @@ class Shard:
     """Hold stage name → its place in load time."""
     groups: dict[str, GroupSettings]
     target: TargetSettings
+    driver: str = "native"
+    """The library that makes its connections, one of `engine.driver.DRIVERS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Plan:
     own: dict[int, int] = field(repr=False, default_factory=dict)
     """Publisher number → QoS at which its own client gets its messages, where `no_local` makes a difference;
     -1: not at all."""
+    driver: str = "native"
+    """The library that makes the connections, one of `engine.driver.DRIVERS`."""
 
     @property
     def publishers(self) -> int:
@@ -118,6 +122,7 @@ class Plan:
             self.segments,
             group_settings(self.scenario),
             target_settings(self.scenario),
+            self.driver,
         )
 
 

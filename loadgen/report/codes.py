@@ -97,6 +97,7 @@ _PHASES = {"tcp": "TCP connection", "tls": "TLS handshake", "connack": "CONNECT"
 
 _CAUSES: dict[str, tuple[str, str]] = {
     "closed": ("closed by the broker without a DISCONNECT (FIN)", ""),
+    "lost": ("ended without a DISCONNECT from the broker", ""),
     "reset": ("reset by the broker or its machine (RST)", ""),
     "refused": ("connection refused", "nothing listens there: is the broker up, and is it this port?"),
     "timeout": ("no answer in time", ""),

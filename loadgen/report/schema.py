@@ -38,8 +38,12 @@ _TOTALS = record(
         "planned_disconnects": whole("connections ended because a client's lifetime was over"),
         "wills_received": whole("of these: wills of clients that were gone without a DISCONNECT"),
         "retained_received": whole("of these: messages that the broker had retained from before"),
-        "bytes_sent": whole("bytes written, MQTT without TLS"),
-        "bytes_received": whole("bytes read, MQTT without TLS"),
+        "bytes_sent": whole(
+            "bytes written to TCP; null when the client library does not tell", nullable=True
+        ),
+        "bytes_received": whole(
+            "bytes read from TCP; null when the client library does not tell", nullable=True
+        ),
     },
     required=("clients", "connected", "published", "acknowledged", "delivered", "expected_deliveries"),
 )
@@ -232,7 +236,9 @@ RESULT_SCHEMA: Schema = record(
         "faults": listing("faults in order", _FAULT),
         "generator": _GENERATOR,
         "broker": _BROKER,
-        "environment": mapping("where it ran: versions, platform, cores, TLS", {}),
+        "environment": mapping(
+            "where and with what it ran: versions, client library, platform, cores, TLS", {}
+        ),
         "warnings": listing("what the reader should know", text("one sentence")),
     },
     required=(

@@ -10,9 +10,10 @@ SUMMARY_KEYS = ("count", "mean", "min", "p50", "p90", "p95", "p99", "p99_9", "ma
 """Keys of a latency summary, in the order written."""
 
 
-def whole(description: str, *, minimum: int | None = 0) -> Schema:
-    """A whole number, by default not negative."""
-    return {"type": "integer", "description": description} | ({} if minimum is None else {"minimum": minimum})
+def whole(description: str, *, minimum: int | None = 0, nullable: bool = False) -> Schema:
+    """A whole number, by default not negative; `nullable` when there may be nothing to tell."""
+    kind = ["integer", "null"] if nullable else "integer"
+    return {"type": kind, "description": description} | ({} if minimum is None else {"minimum": minimum})
 
 
 def number(description: str, *, nullable: bool = False) -> Schema:

@@ -77,6 +77,9 @@ def _title(result: Mapping[str, Any], paint: Paint) -> list[str]:
     target = " ".join(clean(part) for part in (broker.get("kind"), broker.get("version")) if part)
     parts = [clean(scenario.get("name") or "run"), figures.clock(result.get("duration")), target]
     lines = [paint(" · ".join(part for part in parts if part), "head")]
+    client = (result.get("environment") or {}).get("client")
+    if client not in {None, "native"}:
+        lines.append(paint(f"the clients are those of {clean(client)}, not loadgen's own", "quiet"))
     if broker.get("kind") == "embedded":
         lines.append(
             paint("the embedded broker is not RabbitMQ: these figures say nothing about a cluster", "quiet")
