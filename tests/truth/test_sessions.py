@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RATE, PUBLISHERS = 25, 2
 TOTAL = RATE * PUBLISHERS * 2
+ON_THE_WIRE = 20
+"""Most messages that may be under way when a connection is cut; a few on a quiet machine."""
 """Messages published in a hold of 2 s."""
 CUT_AT = (0, 15)
 """The (publisher, sequence number) at whose PUBLISH the connection is cut."""
@@ -97,7 +99,7 @@ def test_what_a_session_without_expiry_misses_is_a_gap_and_no_loss(bench: Bench)
     gap = finished.ledger["session_gap"]
     assert classes(finished) == {"session_gap": gap, "indeterminate": gap, "ok": 2 * TOTAL - gap}
     # 400 to 500 ms away at 50 messages a second, and at most a few that were on the wire when it was cut.
-    assert 15 <= len(missed) <= gap <= len(missed) + 5
+    assert 15 <= len(missed) <= gap <= len(missed) + ON_THE_WIRE
     assert finished.code == 0, finished.result["reasons"]
     assert sum(finished.result["codes"]["disconnect"].values()) == 1
 
@@ -107,7 +109,7 @@ def test_a_kept_session_misses_nothing(bench: Bench) -> None:
     assert missed == []
     # A second copy is fine: what was on the wire when the connection broke is sent again.
     duplicate = finished.ledger["duplicate"]
-    assert duplicate <= 5
+    assert duplicate <= ON_THE_WIRE
     assert finished.ledger["ok"] == 2 * TOTAL - duplicate
     assert finished.ledger["lost"] == finished.ledger["indeterminate"] == 0
     assert finished.result["totals"]["delivered"] == 2 * TOTAL
@@ -125,7 +127,7 @@ def test_a_session_that_the_broker_had_to_keep_and_lost_is_loss(bench: Bench) ->
     finished, missed = run(bench, forget_visitor, groups({"session": KEPT}))
     lost = finished.ledger["lost"]
     assert classes(finished) == {"lost": lost, "ok": 2 * TOTAL - lost}
-    assert 15 <= len(missed) <= lost <= len(missed) + 5
+    assert 15 <= len(missed) <= lost <= len(missed) + ON_THE_WIRE
     assert finished.code == 99
 
 
@@ -137,7 +139,7 @@ def test_a_session_that_had_expired_is_a_gap(bench: Bench) -> None:
     finished, missed = run(bench, forget_visitor, groups(visitor))
     gap = finished.ledger["session_gap"]
     assert classes(finished) == {"session_gap": gap, "indeterminate": gap, "ok": 2 * TOTAL - gap}
-    assert len(missed) <= gap <= len(missed) + 5
+    assert len(missed) <= gap <= len(missed) + ON_THE_WIRE
     assert finished.code == 0, finished.result["reasons"]
 
 
@@ -145,7 +147,7 @@ def test_a_visitor_that_never_comes_back_missed_a_gap(bench: Bench) -> None:
     finished, missed = run(bench, cut_visitor, groups({"reconnect": {"enabled": False}}))
     gap = finished.ledger["session_gap"]
     assert classes(finished) == {"session_gap": gap, "indeterminate": gap, "ok": 2 * TOTAL - gap}
-    assert TOTAL // 2 < len(missed) <= gap <= len(missed) + 5
+    assert TOTAL // 2 < len(missed) <= gap <= len(missed) + ON_THE_WIRE
     assert finished.code == 0, finished.result["reasons"]
 
 
@@ -169,7 +171,7 @@ def test_a_session_cut_before_it_had_its_subscriptions_gets_them_on_the_next_con
     assert cuts == 1
     lost = finished.ledger["lost"]
     assert classes(finished) == {"lost": lost, "ok": 2 * TOTAL - lost}
-    assert len(missed) <= lost <= len(missed) + 5
+    assert len(missed) <= lost <= len(missed) + ON_THE_WIRE
     assert lost < TOTAL // 2
 
 
