@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def docker_engine() -> Iterator[Engine]:
     """A container engine: the one that runs here, or a private one."""
     try:
@@ -34,7 +34,7 @@ def docker_engine() -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def compose_cluster(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
     """The three nodes of docker-compose.yml, from the image `RABBITMQ_IMAGE` or one made of a root folder."""
     image = os.environ.get("RABBITMQ_IMAGE")
