@@ -93,6 +93,7 @@ def _measure(
         "loadgen": lambda: loadgen_runs.measure(broker, settings, folder)
     }
     if not alone:
+        contenders["--client aiomqtt"] = lambda: loadgen_runs.measure_library(broker, settings, folder)
         contenders[f"aiomqtt {importlib.metadata.version('aiomqtt')}"] = lambda: aiomqtt_runs.measure(
             broker, settings
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,29 @@ def command(*arguments: str) -> list[str]:
     return [*([str(script)] if script.exists() else [sys.executable, "-c", _COMMAND]), *arguments]
 
 
-def measure(broker: Broker, settings: Settings, folder: Path) -> Figures:
-    """Three runs: one idle client, many, and messages."""
-    one, ended = _run(broker, _idle(settings, 1), folder)
-    many, _ = _run(broker, _idle(settings, settings.clients), folder)
-    messages, _ = _run(broker, _messages(settings), folder)
+def measure_library(broker: Broker, settings: Settings, folder: Path) -> Figures:
+    """The same runs with `--client aiomqtt`, as many idle clients as a rival has.
+
+    At a rate it holds: beyond it, the library publishes more than it receives, and its cost would be shared
+    out over the few messages that arrived in time.
+    """
+    rival = replace(
+        settings,
+        clients=settings.rival_clients,
+        connect_rate=settings.rival_connect_rate,
+        rate=settings.library_rate,
+    )
+    return measure(broker, rival, folder, "--client", "aiomqtt")
+
+
+def measure(broker: Broker, settings: Settings, folder: Path, *options: str) -> Figures:
+    """Three runs: one idle client, many, and messages; `options` are more of `loadgen run`."""
+    one, ended = _run(broker, _idle(settings, 1), folder, *options)
+    many, _ = _run(broker, _idle(settings, settings.clients), folder, *options)
+    messages, _ = _run(broker, _messages(settings), folder, *options)
     steady = _stage(messages, "steady")
-    lag = sum(steady[1:], steady[0]).select("send_lag")
+    every = [each for each in messages.snapshots() if each.stage == "steady"]
+    lag = sum(every[1:], every[0]).select("send_lag")
     received = sum(each.count("received") for each in steady)
     seconds = (steady[-1].end_ns - steady[0].start_ns) / 1e9
     return Figures(
@@ -124,17 +141,19 @@ def _write(broker: Broker, parts: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _run(broker: Broker, parts: dict[str, Any], folder: Path) -> tuple[Run, Ended]:
+def _run(broker: Broker, parts: dict[str, Any], folder: Path, *options: str) -> tuple[Run, Ended]:
     scenario = _write(broker, parts, folder)
     runs = folder / "runs"
-    ended = run(command("run", str(scenario), "--workers", "1", "--runs", str(runs), "--view", "quiet"))
+    common = ("--workers", "1", "--runs", str(runs), "--view", "quiet")
+    ended = run(command("run", str(scenario), *common, *options))
     if ended.code:
         raise BenchmarkError(f"loadgen run ended with {ended.code}:\n{ended.output}")
     return open_run(runs / "latest"), ended
 
 
 def _stage(found: Run, name: str) -> list[Snapshot]:
-    return [each for each in found.snapshots() if each.stage == name]
+    """Its intervals; what came later and belongs to it has snapshots of no length, without gauges."""
+    return [each for each in found.snapshots() if each.stage == name and each.gauges]
 
 
 def _rss(found: Run) -> float:
@@ -143,7 +162,7 @@ def _rss(found: Run) -> float:
 
 def _cpu(found: Run, stage: str) -> float:
     """CPU seconds of the process in a stage: from the last snapshot before it to its own last."""
-    snapshots = list(found.snapshots())
+    snapshots = [each for each in found.snapshots() if each.gauges]
     places = [place for place, each in enumerate(snapshots) if each.stage == stage]
     before, last = snapshots[places[0] - 1], snapshots[places[-1]]
     return last.gauges["cpu_seconds"] - before.gauges["cpu_seconds"]

@@ -24,6 +24,8 @@ class Settings:
     """Publishers, and as many subscribers, each of one publisher's topic."""
     rate: int
     """Messages a second over all publishers, QoS 1."""
+    library_rate: int
+    """The same for `--client aiomqtt`: a rate that it holds."""
     payload: int
     warm_up_s: int
     steady_s: int
@@ -41,6 +43,7 @@ FULL = Settings(
     keep_alive_s=10,
     pairs=100,
     rate=2000,
+    library_rate=500,
     payload=256,
     warm_up_s=3,
     steady_s=15,
@@ -57,6 +60,7 @@ QUICK = Settings(
     keep_alive_s=2,
     pairs=20,
     rate=300,
+    library_rate=300,
     payload=256,
     warm_up_s=1,
     steady_s=1,

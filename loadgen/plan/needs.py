@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CLIENT_MEMORY = 48 * 1024
 """Bytes of one connected client; measured 38-44 KB for TLS, session and buffers, and some for its plan."""
+LIBRARY_CLIENT_MEMORY = 88 * 1024
+"""The same with another library (`--client aiomqtt`); measured 74-78 KB, a TLS context each in it."""
 WORKER_MEMORY = 60 * 1024 * 1024
 """Bytes of a worker before its first client."""
 STREAM_MEMORY = 600
@@ -107,7 +109,7 @@ def needs_of(plan: Plan, workers: int) -> Needs:
         descriptors=largest + SPARE_DESCRIPTORS,
         ports=math.ceil(max(per_pair.values(), default=0)),
         sources=sources,
-        memory=len(plan.clients) * CLIENT_MEMORY
+        memory=len(plan.clients) * (CLIENT_MEMORY if plan.driver == "native" else LIBRARY_CLIENT_MEMORY)
         + contents
         + workers * (WORKER_MEMORY + sum(each.payload for each in plan.definitions)),
         duration=_duration(plan),

@@ -53,7 +53,7 @@ def test_every_broker_and_contender_of_this_machine_is_measured(quick: tuple[str
     _, found = quick
     brokers = found["brokers"]
     assert [name.split()[0] for name in brokers] == ["the", *(["Mosquitto"] if mosquitto_daemon() else [])]
-    contenders = ["loadgen", "aiomqtt", *(["mosquitto_pub/sub"] if available() else [])]
+    contenders = ["loadgen", "--client", "aiomqtt", *(["mosquitto_pub/sub"] if available() else [])]
     for measured in brokers.values():
         assert [name.split()[0] for name in measured] == contenders
         assert all(len(repeats) == QUICK.repeats for repeats in measured.values())

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadgen.plan.needs import Machine, needs_of, shortfalls, summary
+from loadgen.plan.needs import CLIENT_MEMORY, LIBRARY_CLIENT_MEMORY, Machine, needs_of, shortfalls, summary
 from tests.plan.conftest import BOARDS, SENSORS
 
 if TYPE_CHECKING:
     from tests.plan.conftest import MakePlan
 
 ROOMY = Machine(cores=4, descriptors=65_536, ports=28_000, memory=1 << 34)
+
+
+def test_another_librarys_clients_need_more_memory(plan: MakePlan) -> None:
+    made = plan()
+    native, library = needs_of(made, 1), needs_of(replace(made, driver="aiomqtt"), 1)
+    assert library.memory - native.memory == len(made.clients) * (LIBRARY_CLIENT_MEMORY - CLIENT_MEMORY)
 
 
 def test_needs_add_up(plan: MakePlan) -> None:
