@@ -25,6 +25,7 @@ from loadgen.errors import BrokerError
 from loadgen.identity.authority import Authority
 
 if TYPE_CHECKING:
+    from loadgen.broker.auth import Auth
     from loadgen.broker.install import RabbitInstall
 
 DEFAULT_DIRECTORY = Path(".loadgen/cluster")
@@ -72,6 +73,7 @@ class LocalCluster(ClusterFolder):
         mqtt_port: int = MQTT_PORT,
         management_port: int = MANAGEMENT_PORT,
         scheduler_threads: int | None = None,
+        auth: Auth | None = None,
         deadline_s: float = 120.0,
     ) -> list[NodeStatus]:
         """Start the cluster, or those of its nodes that do not run, and wait until every node serves.
@@ -87,6 +89,8 @@ class LocalCluster(ClusterFolder):
             management_port: Port of the management API on each node's address.
             scheduler_threads: Erlang scheduler threads of each node; None is the node's share of
                 the cores, and at least two where there are two.
+            auth: What in a certificate becomes user name and client id; None is what the folder's cluster
+                had before, or else the common name, and any client id. It may change while no node runs.
             deadline_s: Seconds until every node must serve.
 
         Returns:
@@ -109,8 +113,10 @@ class LocalCluster(ClusterFolder):
             scheduler_threads=scheduler_threads or _fair_threads(nodes),
             certs=certs.resolve(),
         )
+        if auth is not None:
+            asked.auth = auth
         with self.alone():
-            state = self._reconciled(asked)
+            state = self._reconciled(asked, keep_auth=auth is None)
             launch.prepare_files(self.directory, state, Authority.ensure(certs))
             self.write_target(state)
             dead = [node for node in state.nodes if not (node.process and node.process.alive())]
@@ -235,7 +241,7 @@ class LocalCluster(ClusterFolder):
             raise BrokerError(f"rabbitmqctl failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def _reconciled(self, asked: ClusterState) -> ClusterState:
+    def _reconciled(self, asked: ClusterState, *, keep_auth: bool) -> ClusterState:
         """Give the state to bring up: the one on disk when it fits what is asked, else a new one."""
         known = ClusterState.load(self.directory)
         if known is None:
@@ -248,13 +254,16 @@ class LocalCluster(ClusterFolder):
             bringup.take_internal_ports(asked)
             return asked
         alive = any(process.alive() for process in known.processes())
-        if known.shape != asked.shape or (alive and known.certs != asked.certs):
+        if keep_auth:
+            asked.auth = known.auth
+        if known.shape != asked.shape or (alive and (known.certs, known.auth) != (asked.certs, asked.auth)):
             raise BrokerError(
                 f"{self.directory} holds {known.describe()}",
                 "give the same settings, another --directory, or `loadgen cluster down --purge` first",
             )
         if not alive:
             known.certs, known.scheduler_threads = asked.certs, asked.scheduler_threads
+            known.auth = asked.auth
             bringup.take_internal_ports(known)
         return known
 

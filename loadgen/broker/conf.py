@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from loadgen.broker.auth import Auth
     from loadgen.broker.state import NodeState
 
 MANAGEMENT_USER = "loadgen"
+_LOGIN = "ssl_cert_login_from = common_name\n"
 
 
 def common_conf() -> str:
@@ -23,7 +25,7 @@ def enabled_plugins() -> str:
     return (resources.files("loadgen.broker") / "conf" / "enabled_plugins").read_text()
 
 
-def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password: str) -> str:
+def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password: str, auth: Auth) -> str:
     """Compose a local node's whole rabbitmq.conf.
 
     Args:
@@ -31,7 +33,11 @@ def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password
         peers: Every node of the cluster, this one included.
         inside: The cluster's folder as the node sees it.
         password: Of the management user; it counts only when the database is made.
+        auth: What in a certificate becomes user name and client id.
     """
+    common = common_conf()
+    assert _LOGIN in common
+    common = common.replace(_LOGIN, "\n".join(auth.conf()) + "\n")
     # Three nodes share one machine: 0.2 of its memory each leaves room for the generator.
     own = [
         f"# {node.full_name} of loadgen's local cluster; written by `loadgen cluster up`.",
@@ -52,4 +58,4 @@ def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password
             for number, peer in enumerate(peers, start=1)
         ),
     ]
-    return f"{common_conf()}\n" + "\n".join(own) + "\n"
+    return f"{common}\n" + "\n".join(own) + "\n"

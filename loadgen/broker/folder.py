@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from loadgen.broker.auth import Auth
     from loadgen.broker.install import RabbitInstall
 
 
@@ -65,6 +66,11 @@ class ClusterFolder:
     def certs(self) -> Path:
         """Folder of the CA that signed the nodes' certificate and whose clients they accept."""
         return self.load().certs
+
+    @property
+    def auth(self) -> Auth:
+        """What in a certificate becomes user name and client id."""
+        return self.load().auth
 
     @property
     def ca(self) -> Path:
@@ -119,4 +125,5 @@ class ClusterFolder:
             f"  uris: [{management}]\n"
             f"  username: {MANAGEMENT_USER}\n"
             f"  password: {{file: {json.dumps(str(self.password_file))}}}\n"
+            f"{state.auth.target()}"
         )

@@ -45,7 +45,9 @@ def prepare_files(directory: Path, state: ClusterState, authority: Authority) ->
     inside = state.install.inside(directory)
     for node in state.nodes:
         (directory / node.name).mkdir(exist_ok=True)
-        _write(directory / node.name / "rabbitmq.conf", node_conf(node, state.nodes, inside, password))
+        conf = node_conf(node, state.nodes, inside, password, state.auth)
+        _write(directory / node.name / "rabbitmq.conf", conf)
+        _write(directory / node.name / "advanced.config", state.auth.advanced_conf())
 
 
 def start_epmd(directory: Path, state: ClusterState) -> ProcessRef:
@@ -63,6 +65,7 @@ def start_node(directory: Path, state: ClusterState, node: NodeState) -> Process
         "RABBITMQ_NODENAME": node.full_name,
         "RABBITMQ_DIST_PORT": str(node.distribution_port),
         "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",
+        "RABBITMQ_ADVANCED_CONFIG_FILE": f"{here}/advanced.config",
         "RABBITMQ_ENABLED_PLUGINS_FILE": f"{state.install.inside(directory)}/enabled_plugins",
         "RABBITMQ_MNESIA_BASE": f"{here}/data",
         "RABBITMQ_LOGS": f"{here}/node.log",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadgen.broker.auth import Auth
 from loadgen.broker.install import RabbitInstall
 from loadgen.broker.process import ProcessRef
 from loadgen.errors import BrokerError
@@ -44,6 +45,8 @@ class ClusterState:
     certs: Path
     """Folder of the CA that signed the nodes' certificate."""
     epmd: ProcessRef | None = None
+    auth: Auth = field(default_factory=Auth)
+    """What in a certificate becomes user name and client id."""
     version: int = field(default=1)
 
     def processes(self) -> list[ProcessRef]:
@@ -60,7 +63,8 @@ class ClusterState:
         first = self.nodes[0]
         return (
             f"{len(self.nodes)} nodes of RabbitMQ {self.install.version} on ports "
-            f"{first.mqtt_port} and {first.management_port} with certificates from {self.certs}"
+            f"{first.mqtt_port} and {first.management_port} with certificates from {self.certs}, "
+            f"{self.auth}"
         )
 
     def node(self, name: str) -> NodeState:
@@ -99,6 +103,7 @@ class ClusterState:
                 scheduler_threads=data["scheduler_threads"],
                 certs=Path(data["certs"]),
                 epmd=_process(data["epmd"]),
+                auth=Auth(**data.get("auth", {})),
             )
         except (KeyError, TypeError) as error:
             raise BrokerError(f"{directory / FILE} is not a cluster's state: {error!r}", _MEND) from error

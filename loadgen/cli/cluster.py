@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loadgen.broker.auth import Auth, AuthKind
 from loadgen.broker.cluster import (
     DEFAULT_CERTS,
     DEFAULT_DIRECTORY,
@@ -76,6 +77,14 @@ def up(
     scheduler_threads: Annotated[
         int | None, typer.Option(help="Erlang scheduler threads of each node.", min=1)
     ] = None,
+    auth: Annotated[
+        AuthKind | None,
+        typer.Option(help="What in a certificate is the user name; as before, or else cn, when left out."),
+    ] = None,
+    verify_client_id: Annotated[
+        bool,
+        typer.Option("--verify-client-id", help="The client id must be that name too; with cn a DNS name."),
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds until every node must serve.", min=1)] = 120.0,
     output_format: OutputFormat = Format.TEXT,
 ) -> None:
@@ -93,6 +102,7 @@ def up(
             mqtt_port=mqtt_port,
             management_port=management_port,
             scheduler_threads=scheduler_threads,
+            auth=Auth(auth or "cn", verify_client_id) if auth or verify_client_id else None,
             deadline_s=timeout,
         )
     _show(cluster, statuses, output_format)
@@ -165,6 +175,8 @@ def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Form
             "target_file": str(cluster.target_file),
             "password_file": str(cluster.password_file),
             "certs": str(cluster.certs),
+            "auth": cluster.auth.kind,
+            "verify_client_id": cluster.auth.verify_client_id,
         }
         write_json(facts)
         return
@@ -173,7 +185,9 @@ def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Form
         mqtt = f"{node.address}:{node.mqtt_port}"
         management = f"http://{node.address}:{node.management_port}"
         typer.echo(f"{node.name:<20}{node.condition:<11}{node.pid or '-':<9}{mqtt:<16}{management}")
-    typer.echo(f"RabbitMQ {statuses[0].version}; management user {cluster.username}, password in")
+    typer.echo(
+        f"RabbitMQ {statuses[0].version}; {cluster.auth}; management user {cluster.username}, password in"
+    )
     typer.echo(f"  {cluster.password_file}")
     typer.echo(f"run against it: loadgen run SCENARIO --target {cluster.target_file}")
 

@@ -140,7 +140,7 @@ def test_the_cluster_is_known_to_another_process(rabbitmq_cluster: LocalCluster)
 def test_up_on_a_running_cluster_changes_nothing(rabbitmq_cluster: LocalCluster) -> None:
     before = rabbitmq_cluster.status()
     first = before[0]
-    settings = {"mqtt_port": first.mqtt_port, "management_port": first.management_port}
+    settings: dict[str, Any] = {"mqtt_port": first.mqtt_port, "management_port": first.management_port}
     again = rabbitmq_cluster.up(3, certs=rabbitmq_cluster.certs, install=rabbitmq_cluster.install, **settings)
     assert again == before
     with pytest.raises(BrokerError, match="holds 3 nodes"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from loadgen.broker.auth import Auth
 from loadgen.broker.conf import common_conf, enabled_plugins, node_conf
 from loadgen.broker.state import NodeState
 
@@ -20,7 +21,7 @@ def settings(text: str) -> dict[str, str]:
 
 def local() -> dict[str, str]:
     nodes = [NodeState(f"rabbit{n}", f"127.0.0.{n}", 8883, 15672, 0) for n in (1, 2, 3)]
-    return settings(node_conf(nodes[1], nodes, "/srv/loadgen", "pass-word"))
+    return settings(node_conf(nodes[1], nodes, "/srv/loadgen", "pass-word", Auth()))
 
 
 def test_a_node_listens_on_its_own_address_with_mutual_tls_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.broker.auth import Auth
 from loadgen.broker.install import RabbitInstall
 from loadgen.broker.process import ProcessRef
 from loadgen.broker.state import ClusterState, NodeState
@@ -21,6 +22,7 @@ def example() -> ClusterState:
         scheduler_threads=2,
         certs=Path("/some/certs"),
         epmd=ProcessRef(11, 344),
+        auth=Auth("san-uri", verify_client_id=True),
     )
 
 
