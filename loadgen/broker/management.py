@@ -136,6 +136,21 @@ class Management:
         rows = await self._request("GET", f"/api/vhosts/{quote(vhost, safe='')}/permissions")
         return {row["user"]: (row["configure"], row["write"], row["read"]) for row in rows}
 
+    async def topic_permissions(self, exchange: str = "amq.topic") -> dict[tuple[str, str], tuple[str, str]]:
+        """List the permissions on an exchange's topics: (user, virtual host) → (write, read)."""
+        rows = await self._request("GET", "/api/topic-permissions")
+        return {
+            (row["user"], row["vhost"]): (row["write"], row["read"])
+            for row in rows
+            if row["exchange"] == exchange
+        }
+
+    async def delete_topic_permissions(self, user: str, vhost: str) -> None:
+        """Delete a user's permissions on topics of all exchanges in a virtual host."""
+        await self._request(
+            "DELETE", f"/api/topic-permissions/{quote(vhost, safe='')}/{quote(user, safe='')}"
+        )
+
     async def import_definitions(self, definitions: dict[str, Any]) -> None:
         """Create or replace users, permissions and so on, as `POST /api/definitions` takes them."""
         await self._request("POST", "/api/definitions", body=definitions)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from loadgen.broker.management import ManagementError
 from loadgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,13 +20,16 @@ TAG = "loadgen"
 BATCH = 500
 """Users in one import: about half a second on a node that does nothing else."""
 
+_AT_A_TIME = 16
+"""Requests under way where the API takes one user a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
     """Three regular expressions, as RabbitMQ has them; the default is enough for MQTT and no more.
 
     A subscription is a queue `mqtt-subscription-<client id>qos0|1` bound to `amq.topic`; a publish is a write
-    to `amq.topic`. RabbitMQ expands no variables here, so one client could still touch another's queue.
+    to `amq.topic`. RabbitMQ expands no variables here. Empty: nothing.
     """
 
     configure: str = r"^mqtt-subscription-.+qos[01]$"
@@ -46,22 +51,69 @@ class Permissions:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicPermissions:
+    """Regular expressions on routing keys of `amq.topic`: topics with `.` for `/`.
+
+    RabbitMQ puts values in the place of `{client_id}` and `{username}` here. Empty: nothing.
+    """
+
+    write: str
+    read: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one user may do in one virtual host."""
+
+    user: str
+    vhost: str = "/"
+    permissions: Permissions = Permissions()
+    topics: TopicPermissions | None = None
+    """None: every topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done about one user."""
+
+    action: Literal["create", "update"]
+    grant: Grant
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return {"action": self.action, **asdict(self.grant)}
+
+    def __str__(self) -> str:
+        """One line, with the regular expressions."""
+        may, topics = self.grant.permissions, self.grant.topics
+        line = (
+            f"{self.action} {self.grant.user!r} in {self.grant.vhost}: configure {may.configure!r}, "
+            f"write {may.write!r}, read {may.read!r}"
+        )
+        return line if topics is None else f"{line}; topics: write {topics.write!r}, read {topics.read!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class ProvisionResult:
     """How many users were touched, and which were left alone."""
 
     created: int
     """Users that did not exist."""
     updated: int
-    """Users that lacked the permissions: ours with others, or anyone's with none in this virtual host."""
+    """Users of ours that had other permissions."""
     unchanged: int
     """Users that were right already."""
     foreign: tuple[str, ...] = ()
-    """Users that someone else made, with permissions of their own: left as they are."""
+    """Users that someone else made, without just these permissions: left as they are."""
     dry_run: bool = False
+    changes: tuple[Change, ...] = field(default=(), compare=False)
+    """What was done, or in a dry run would have been."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return asdict(self) | {"foreign": list(self.foreign)}
+        """Give plain values for JSON; the changes one by one in a dry run only."""
+        result = {key: getattr(self, key) for key in ("created", "updated", "unchanged", "dry_run")}
+        result["foreign"] = list(self.foreign)
+        return result | ({"changes": [each.to_dict() for each in self.changes]} if self.dry_run else {})
 
 
 async def provision(
@@ -73,50 +125,67 @@ async def provision(
     dry_run: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ProvisionResult:
-    """Make sure that every user exists, without a password and with permissions; safe to repeat.
+    """Give all users the same permissions; as `provision_grants`."""
+    may = permissions or Permissions()
+    grants = [Grant(name, vhost, may) for name in user_names]
+    return await provision_grants(management, grants, dry_run=dry_run, progress=progress)
 
-    A user without a password can log in by certificate only. Users that exist keep password and tags.
+
+async def provision_grants(
+    management: Management,
+    grants: Iterable[Grant],
+    *,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ProvisionResult:
+    """Make sure that every user exists, without a password, and may do what is granted; safe to repeat.
+
+    A user without a password can log in by certificate only. Users that someone else made are never touched.
 
     Args:
         management: an API login with the tag `administrator`.
-        user_names: the users, as the brokers read them from certificates; repeated ones count once.
-        vhost: virtual host of the permissions.
-        permissions: what they may do; MQTT and no more when left out.
-        dry_run: look and count, change nothing.
+        grants: the users, as the brokers read them from certificates, and what they may do; of two for a
+            user and virtual host the last counts.
+        dry_run: look and list, change nothing.
         progress: called with (done, to do) after each batch.
 
     Raises:
-        ConfigError: a name that RabbitMQ would not take as a user name, all of them at once.
+        ConfigError: a user without a name, or a virtual host that does not exist.
         ManagementError: the API refused or did not answer.
     """
-    names = list(dict.fromkeys(user_names))
-    _refuse_split_names(names)
-    wanted = permissions or Permissions()
-    want = (wanted.configure, wanted.write, wanted.read)
+    wanted = {(grant.user, grant.vhost): grant for grant in grants}
+    if any(not user for user, _ in wanted):
+        raise ConfigError("a user has no name", "RabbitMQ takes it from the certificate: give it that name")
     users = await management.users()
-    granted = await management.permissions(vhost)
-    create = [name for name in names if name not in users]
-    have = [name for name in names if name in users]
-    foreign = [name for name in have if TAG not in users[name] and granted.get(name, want) != want]
-    left_alone = set(foreign)
-    update = [name for name in have if granted.get(name) != want and name not in left_alone]
-    todo = create + update
-    new = set(create)
-    if not dry_run:
-        for start in range(0, len(todo), BATCH):
-            batch = todo[start : start + BATCH]
-            await management.import_definitions(
-                {
-                    "users": [
-                        {"name": name, "password_hash": "", "tags": [TAG]} for name in batch if name in new
-                    ],
-                    "permissions": [{"user": name, "vhost": vhost} | asdict(wanted) for name in batch],
-                }
-            )
-            if progress is not None:
-                progress(start + len(batch), len(todo))
-    unchanged = len(names) - len(todo) - len(foreign)
-    return ProvisionResult(len(create), len(update), unchanged, tuple(foreign), dry_run=dry_run)
+    topics = await management.topic_permissions()
+    have = {vhost: await _permissions(management, vhost) for vhost in {vhost for _, vhost in wanted}}
+    changes: list[Change] = []
+    foreign: list[str] = []
+    unchanged = 0
+    for (user, vhost), grant in wanted.items():
+        if user not in users:
+            changes.append(Change("create", grant))
+            continue
+        may, limits = grant.permissions, grant.topics
+        want = (may.configure, may.write, may.read), limits and (limits.write, limits.read)
+        if want == (have[vhost].get(user), topics.get((user, vhost))):
+            unchanged += 1
+        elif TAG in users[user]:
+            changes.append(Change("update", grant))
+        else:
+            foreign.append(user)
+    for start in range(0, 0 if dry_run else len(changes), BATCH):
+        batch = changes[start : start + BATCH]
+        await management.import_definitions(_definitions(batch))
+        await _lift_limits(
+            management, [each.grant for each in batch if (each.grant.user, each.grant.vhost) in topics]
+        )
+        if progress is not None:
+            progress(start + len(batch), len(changes))
+    created = sum(change.action == "create" for change in changes)
+    return ProvisionResult(
+        created, len(changes) - created, unchanged, tuple(foreign), dry_run=dry_run, changes=tuple(changes)
+    )
 
 
 async def missing_users(management: Management, user_names: Iterable[str], *, vhost: str = "/") -> list[str]:
@@ -131,13 +200,13 @@ async def missing_users(management: Management, user_names: Iterable[str], *, vh
 
 async def remove_provisioned(
     management: Management, user_names: Iterable[str] | None = None, *, dry_run: bool = False
-) -> int:
-    """Delete users that `provision` made, and never others; return how many.
+) -> list[str]:
+    """Delete users that `provision` made, and never others; return their names.
 
     Args:
         management: an API login with the tag `administrator`.
         user_names: which ones; all that carry our tag when None.
-        dry_run: count, delete none.
+        dry_run: look, delete none.
     """
     ours = [name for name, tags in (await management.users()).items() if TAG in tags]
     if user_names is not None:
@@ -145,15 +214,43 @@ async def remove_provisioned(
         ours = [name for name in ours if name in asked]
     for start in range(0, 0 if dry_run else len(ours), BATCH):
         await management.delete_users(ours[start : start + BATCH])
-    return len(ours)
+    return ours
 
 
-def _refuse_split_names(names: list[str]) -> None:
-    """Refuse names that RabbitMQ's MQTT plugin does not take whole as a user name."""
-    bad = [name for name in names if not name or ":" in name]
-    if bad:
-        shown = ", ".join(repr(name) for name in bad[:5])
+def _definitions(changes: list[Change]) -> dict[str, Any]:
+    new = dict.fromkeys(change.grant.user for change in changes if change.action == "create")
+    grants = [change.grant for change in changes]
+    return {
+        "users": [{"name": name, "password_hash": "", "tags": [TAG]} for name in new],
+        "permissions": [
+            {"user": each.user, "vhost": each.vhost} | asdict(each.permissions) for each in grants
+        ],
+        "topic_permissions": [
+            {"user": each.user, "vhost": each.vhost, "exchange": "amq.topic"} | asdict(each.topics)
+            for each in grants
+            if each.topics is not None
+        ],
+    }
+
+
+async def _lift_limits(management: Management, grants: list[Grant]) -> None:
+    """Take away topic permissions of an earlier call where there are to be none."""
+    places = asyncio.Semaphore(_AT_A_TIME)
+
+    async def lift(grant: Grant) -> None:
+        async with places:
+            await management.delete_topic_permissions(grant.user, grant.vhost)
+
+    await asyncio.gather(*(lift(grant) for grant in grants if grant.topics is None))
+
+
+async def _permissions(management: Management, vhost: str) -> dict[str, tuple[str, str, str]]:
+    try:
+        return await management.permissions(vhost)
+    except ManagementError as error:
+        if error.status != 404:
+            raise
         raise ConfigError(
-            f"{len(bad)} of {len(names)} user names cannot log in: {shown}",
-            "RabbitMQ reads `a:b` as user b in virtual host a, and needs a name: change the common names",
-        )
+            f"the brokers have no virtual host {vhost!r}",
+            "make it first; it is login.vhost, or what is before the last colon of a certificate's name",
+        ) from error

@@ -15,7 +15,7 @@ from loadgen.cli import certs, cluster
 from loadgen.cli.doctor import doctor
 from loadgen.cli.options import reader_may_leave
 from loadgen.cli.plan import plan
-from loadgen.cli.provision import provision
+from loadgen.cli.provision import deprovision, provision
 from loadgen.cli.report import report
 from loadgen.cli.run import run
 from loadgen.cli.schema import schema
@@ -36,6 +36,7 @@ app.command()(run)
 app.command()(plan)
 app.command()(report)
 app.command()(provision)
+app.command()(deprovision)
 app.command()(schema)
 app.command()(doctor)
 app.add_typer(certs.app, name="certs")

@@ -1,4 +1,4 @@
-"""`loadgen provision`: make the brokers know every identity of a scenario."""
+"""`loadgen provision` and `deprovision`: make the brokers know a scenario's identities, or forget them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadgen.broker.provision import TAG, Permissions, remove_provisioned
-from loadgen.broker.provision import provision as provision_users
+from loadgen.broker.provision import TAG, ProvisionResult, provision_grants, remove_provisioned
 from loadgen.cli.options import (
     EMBEDDED,
     Format,
@@ -21,9 +20,7 @@ from loadgen.cli.options import (
     write_json,
 )
 from loadgen.errors import ConfigError
-from loadgen.identity.login import user_name
-from loadgen.identity.prepare import planned_set, prepare_set
-from loadgen.plan.logins import login_rule
+from loadgen.grants import grants_of
 from loadgen.scenario.load import load_scenario
 from loadgen.target import management_of
 
@@ -31,94 +28,97 @@ if TYPE_CHECKING:
     from loadgen.broker.management import Management
     from loadgen.scenario.model import Scenario
 
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be done, change nothing.")]
+_UNCHANGED = " (dry run: nothing was changed)"
+_EMBEDDED = "the embedded broker needs no users: every certificate of its CA may log in"
+
 
 def provision(
     *,
     scenario: ScenarioFile,
     target: TargetOption = None,
     overrides: Overrides = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")
+    topic_permissions: Annotated[
+        bool,
+        typer.Option("--topic-permissions", help="Limit users to the topics that their clients use, too."),
     ] = False,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Delete these users instead, if an earlier call made them.")
-    ] = False,
+    dry_run: _DryRun = False,
     output_format: OutputFormat = Format.TEXT,
 ) -> None:
-    """Make a RabbitMQ user, without password, with permissions for MQTT, for every identity of a scenario.
+    """Make a RabbitMQ user without password for every identity of a scenario; it may do what its clients do.
 
     It works through the management API of the scenario's target, whose user needs the tag `administrator`.
-    Users that are right already are left alone, so it can be repeated.
+    Users are named as the target's `login` says. Those that are right already, and those that loadgen did
+    not make, are left alone, so it can be repeated.
     """
-    loaded = load_scenario(
-        scenario,
-        overrides=overrides or (),
-        target=target_file(target),
-        embedded=target == EMBEDDED,
-    )
+    loaded = _load(scenario, target, overrides)
     if loaded.target.kind == "embedded":
         result: dict[str, Any] = {"embedded": True, "created": 0, "updated": 0, "unchanged": 0}
-        sentence = "the embedded broker needs no users: every certificate of its CA may log in"
-    elif remove:
-        result = {"removed": asyncio.run(_remove(loaded, dry_run=dry_run)), "dry_run": dry_run}
-        sentence = f"removed {result['removed']} users"
+        lines = [_EMBEDDED]
     else:
-        result = asyncio.run(_provision(loaded, dry_run=dry_run))
-        sentence = ", ".join(f"{key} {result[key]}" for key in ("created", "updated", "unchanged"))
-    if dry_run:
-        sentence += " (dry run: nothing was changed)"
+        done = asyncio.run(_provision(loaded, topics=topic_permissions, dry_run=dry_run))
+        result = done.to_dict()
+        lines = [str(change) for change in done.changes] if dry_run else []
+        lines.append(", ".join(f"{key} {result[key]}" for key in ("created", "updated", "unchanged")))
+    _say(lines, result, output_format, dry_run=dry_run)
+
+
+def deprovision(
+    *,
+    scenario: ScenarioFile,
+    target: TargetOption = None,
+    overrides: Overrides = None,
+    dry_run: _DryRun = False,
+    output_format: OutputFormat = Format.TEXT,
+) -> None:
+    """Delete the RabbitMQ users of a scenario's identities that loadgen made, and no others.
+
+    Users that loadgen made carry the tag `loadgen`. Connections that they still have are closed.
+    """
+    loaded = _load(scenario, target, overrides)
+    if loaded.target.kind == "embedded":
+        result: dict[str, Any] = {"embedded": True, "removed": 0}
+        lines = [_EMBEDDED]
+    else:
+        names = asyncio.run(_remove(loaded, dry_run=dry_run))
+        result = {"removed": len(names), "dry_run": dry_run} | ({"users": names} if dry_run else {})
+        lines = [f"remove {name!r}" for name in names] if dry_run else []
+        lines.append(f"removed {len(names)} users")
+    _say(lines, result, output_format, dry_run=dry_run)
+
+
+def _load(scenario: ScenarioFile, target: TargetOption, overrides: Overrides) -> Scenario:
+    return load_scenario(
+        scenario, overrides=overrides or (), target=target_file(target), embedded=target == EMBEDDED
+    )
+
+
+def _say(lines: list[str], result: dict[str, Any], output_format: Format, *, dry_run: bool) -> None:
     if output_format is Format.JSON:
         write_json(result)
     else:
-        typer.echo(sentence)
+        typer.echo("\n".join(lines) + (_UNCHANGED if dry_run else ""))
 
 
-async def _provision(scenario: Scenario, *, dry_run: bool) -> dict[str, Any]:
-    names = user_names(scenario)
-    delayed = any(group.will is not None and group.will.delay for group in scenario.groups.values())
-    permissions = Permissions.with_delayed_wills() if delayed else Permissions()
+async def _provision(scenario: Scenario, *, topics: bool, dry_run: bool) -> ProvisionResult:
+    grants = grants_of(scenario, topics=topics)
     with progress("users") as advance:
         async with _management(scenario) as management:
-            result = await provision_users(
-                management, names, permissions=permissions, dry_run=dry_run, progress=advance
-            )
+            result = await provision_grants(management, grants, dry_run=dry_run, progress=advance)
     if result.foreign:
         shown = ", ".join(result.foreign[:5])
         typer.echo(
-            f"warning: {len(result.foreign)} users have permissions of their own and no tag {TAG!r}; "
-            f"they were left as they are and may be refused: {shown}",
+            f"warning: {len(result.foreign)} of {len(grants)} users have other permissions than they need "
+            f"and were not made by loadgen (no tag {TAG!r}); they were left as they are: {shown}",
             err=True,
         )
-    return result.to_dict()
+    return result
 
 
-async def _remove(scenario: Scenario, *, dry_run: bool) -> int:
+async def _remove(scenario: Scenario, *, dry_run: bool) -> list[str]:
+    names = [grant.user for grant in grants_of(scenario)]
     async with _management(scenario) as management:
-        return await remove_provisioned(management, user_names(scenario), dry_run=dry_run)
-
-
-def user_names(scenario: Scenario) -> list[str]:
-    """List the user names under which the brokers will know the identities that groups use.
-
-    Certificates that are to be issued need not exist yet: their names follow from the scenario.
-
-    Raises:
-        ConfigError: a directory of certificates cannot be read.
-    """
-    needed: dict[str, int] = {}
-    for group in scenario.groups.values():
-        needed[group.identity] = max(group.clients, needed.get(group.identity, 0))
-    rule = login_rule(scenario.target)
-    names: list[str] = []
-    for set_name, clients in needed.items():
-        spec = scenario.identities[set_name]
-        identities = (
-            planned_set(set_name, spec.issue)
-            if spec.issue is not None
-            else prepare_set(set_name, spec, needed=clients)
-        )
-        names.extend(user_name(identity, rule) for identity in identities)
-    return [name for name in dict.fromkeys(names) if name]  # a certificate may name no user
+        return await remove_provisioned(management, names, dry_run=dry_run)
 
 
 def _management(scenario: Scenario) -> Management:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mqtt5 import Will
+
     from loadgen.identity.identity import Identity
 
 
@@ -26,6 +28,7 @@ class Asked(TypedDict, total=False):
     clean_start: bool
     session_expiry: int
     keep_alive: int
+    will: Will
 
 
 @dataclass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +11,14 @@ from loadgen.broker.management import Management
 from loadgen.broker.provision import (
     BATCH,
     TAG,
+    Change,
+    Grant,
     Permissions,
     ProvisionResult,
+    TopicPermissions,
     missing_users,
     provision,
+    provision_grants,
     remove_provisioned,
 )
 from loadgen.errors import ConfigError
@@ -53,30 +58,46 @@ def test_a_dry_run_counts_and_changes_nothing() -> None:
         result = await provision(management, ["a", "b", "a"], dry_run=True)
         assert result == ProvisionResult(2, 0, 0, dry_run=True)
         assert api.bodies == []
+        assert result.changes == (Change("create", Grant("a")), Change("create", Grant("b")))
 
     run(talk)
 
 
-def test_existing_users_keep_password_and_tags() -> None:
+def test_users_that_others_made_are_never_touched() -> None:
     async def talk(api: FakeManagementApi, management: Management) -> None:
-        api.users |= {"ours": [TAG], "bare": ["monitoring"], "theirs": ["policymaker"]}
-        api.permissions |= {"ours": OTHERS, "theirs": OTHERS}
-        result = await provision(management, ["new", "ours", "bare", "theirs"])
-        assert result == ProvisionResult(1, 2, 0, ("theirs",))
+        api.users |= {"ours": [TAG], "bare": ["monitoring"], "theirs": ["policymaker"], "right": []}
+        api.permissions |= {"ours": OTHERS, "theirs": OTHERS, "right": asdict(Permissions())}
+        result = await provision(management, ["new", "ours", "bare", "theirs", "right"])
+        assert result == ProvisionResult(1, 1, 1, ("bare", "theirs"))
         assert [user["name"] for user in api.bodies[0]["users"]] == ["new"]
         assert api.users["bare"] == ["monitoring"]
+        assert "bare" not in api.permissions
         assert api.permissions["theirs"] == OTHERS
-        assert api.permissions["ours"] == api.permissions["bare"] != OTHERS
+        assert api.permissions["ours"] == api.permissions["new"] == asdict(Permissions())
 
     run(talk)
 
 
-@pytest.mark.parametrize("name", ["urn:dev:9", ""])
-def test_names_that_rabbitmq_would_split_are_refused_before_anything_is_asked(name: str) -> None:
+def test_topic_permissions_come_and_go() -> None:
     async def talk(api: FakeManagementApi, management: Management) -> None:
-        with pytest.raises(ConfigError, match="1 of 2 user names"):
-            await provision(management, ["good", name])
+        narrow = Grant("a", topics=TopicPermissions("^a$", ""))
+        assert (await provision_grants(management, [narrow])).created == 1
+        assert api.topics == {"a": {"write": "^a$", "read": ""}}
+        assert (await provision_grants(management, [narrow])).unchanged == 1
+        assert (await provision_grants(management, [Grant("a")])).updated == 1
+        assert api.topics == {}
+
+    run(talk)
+
+
+def test_a_user_without_name_and_an_unknown_virtual_host_are_refused() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        with pytest.raises(ConfigError, match="no name"):
+            await provision(management, ["good", ""])
         assert api.requests == []
+        with pytest.raises(ConfigError, match="no virtual host 'urn:dev'"):
+            await provision(management, ["good"], vhost="urn:dev")
+        assert api.bodies == []
 
     run(talk)
 
@@ -94,10 +115,10 @@ def test_remove_takes_only_what_was_made_by_us() -> None:
     async def talk(api: FakeManagementApi, management: Management) -> None:
         api.users["theirs"] = []
         await provision(management, ["a", "b", "c"])
-        assert await remove_provisioned(management, ["a", "theirs", "nobody"], dry_run=True) == 1
+        assert await remove_provisioned(management, ["a", "theirs", "nobody"], dry_run=True) == ["a"]
         assert set(api.users) == {"admin", "theirs", "a", "b", "c"}
-        assert await remove_provisioned(management, ["a", "theirs", "nobody"]) == 1
-        assert await remove_provisioned(management) == 2
+        assert await remove_provisioned(management, ["a", "theirs", "nobody"]) == ["a"]
+        assert await remove_provisioned(management) == ["b", "c"]
         assert set(api.users) == {"admin", "theirs"}
 
     run(talk)

@@ -64,7 +64,7 @@ def test_users_that_are_not_there(rabbitmq_cluster: LocalCluster, capsys: pytest
         assert "all 3 are there" in told
         assert told.count("as MQTT 5 client") == 3
     finally:
-        call(["provision", *with_management, "--remove"])
+        call(["deprovision", *with_management])
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

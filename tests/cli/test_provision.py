@@ -8,13 +8,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from loadgen.cli.provision import provision, user_names
+from loadgen.broker.provision import Permissions, TopicPermissions
+from loadgen.cli.provision import deprovision, provision
 from loadgen.errors import ConfigError
+from loadgen.grants import grants_of
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.scenario.load import load_scenario
 from tests.fakes.management_api import FakeManagementApi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from typer.testing import Result
@@ -44,9 +47,9 @@ def write(tmp_path: Path, uri: str) -> Path:
     return path
 
 
-async def call(*arguments: str) -> Result:
+async def call(*arguments: str, command: Callable[..., None] = provision) -> Result:
     app = typer.Typer()
-    app.command()(provision)
+    app.command()(command)
     return await asyncio.to_thread(CliRunner().invoke, app, arguments)
 
 
@@ -55,19 +58,24 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_PASSWORD", "right")
 
 
-def test_provision_dry_run_then_for_real_then_remove(tmp_path: Path) -> None:
+def test_provision_dry_run_then_for_real_then_deprovision(tmp_path: Path) -> None:
     async def main() -> None:
         async with FakeManagementApi() as api:
             path = str(write(tmp_path, api.uri))
             dry = await call(path, "--dry-run")
-            assert dry.stdout == "created 3, updated 0, unchanged 0 (dry run: nothing was changed)\n"
+            lines = dry.stdout.splitlines()
+            assert lines[-1] == "created 3, updated 0, unchanged 0 (dry run: nothing was changed)"
+            assert lines[0].startswith("create 'APM000' in /: configure '', write '^amq")
             assert set(api.users) == {"admin"}
             real = await call(path, "--output-format", "json")
             assert json.loads(real.stdout)["created"] == 3
             assert set(api.users) == {"admin", "APM000", "APM001", "APM002"}
             fewer = await call(path, "--set", "identities.devices.issue.count=3")
             assert fewer.stdout == "created 0, updated 0, unchanged 3\n"
-            removed = await call(path, "--remove")
+            look = await call(path, "--dry-run", command=deprovision)
+            assert look.stdout.splitlines()[0] == "remove 'APM000'"
+            assert "APM000" in api.users
+            removed = await call(path, command=deprovision)
             assert removed.stdout == "removed 3 users\n"
             assert set(api.users) == {"admin"}
 
@@ -107,4 +115,30 @@ def test_names_of_a_directory_come_from_its_certificates(tmp_path: Path) -> None
     path = write(tmp_path, "http://127.0.0.1:1")
     issue = path.read_text().split("devices: ")[1].split("\n")[0]
     path.write_text(path.read_text().replace(issue, f"{{directory: {{path: {tmp_path / 'certs'}}}}}", 1))
-    assert user_names(load_scenario(path)) == ["one", "two"]
+    two = load_scenario(path, overrides=["groups.sensors.clients=2"])
+    assert [grant.user for grant in grants_of(two)] == ["one", "two"]
+
+
+def test_certificates_without_the_name_of_the_user_are_an_error_with_a_mend(tmp_path: Path) -> None:
+    path = write(tmp_path, "http://127.0.0.1:1")
+    login = "target.login={from: subject_alternative_name, san_type: uri}"
+    with pytest.raises(ConfigError, match="no certificate has a SAN uri 0"):
+        grants_of(load_scenario(path, overrides=[login]))
+
+
+def test_grants_are_as_narrow_as_what_each_identity_does(tmp_path: Path) -> None:
+    path = write(tmp_path, "http://127.0.0.1:1")
+    more = (
+        "groups.watch={clients: 1, identity: devices, client_id: 'w{index}', "
+        "subscribe: {filter: 't/+', qos: 0}, will: {topic: 'gone/{cn}', delay: 5s}}"
+    )
+    first, second, _ = grants_of(load_scenario(path, overrides=[more]), topics=True)
+    queue = "mqtt-subscription-w0qos[01]"
+    assert second.permissions == Permissions("", r"^amq\.topic$", "")
+    assert second.topics == TopicPermissions("^t$", "")
+    assert first.permissions == Permissions(
+        rf"^({queue}|mqtt-will-w0)$",
+        rf"^(amq\.topic|amq\.default|{queue})$",
+        rf"^(amq\.topic|{queue}|mqtt-will-w0)$",
+    )
+    assert first.topics == TopicPermissions(r"^(gone\.{username}|t)$", r"^t\.\*$")

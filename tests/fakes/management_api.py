@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FakeManagementApi:
-    """`users` (name → tags), `permissions` (user → regexes) and `connections` may be changed at any time.
+    """`users`, `permissions`, `topics` (user → regexes) and `connections` may be changed at any time.
 
     `requests` has (method, path) of every call; `bodies` the definitions that were imported.
     """
@@ -24,6 +24,7 @@ class FakeManagementApi:
     def __init__(self, *, password: str = "right", status: int | None = None) -> None:
         self.users: dict[str, list[str]] = {"admin": ["administrator"]}
         self.permissions: dict[str, dict[str, str]] = {}
+        self.topics: dict[str, dict[str, str]] = {}
         self.connections: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
@@ -40,6 +41,8 @@ class FakeManagementApi:
                 web.get("/api/overview", self._overview),
                 web.get("/api/users", self._users),
                 web.get("/api/vhosts/{vhost}/permissions", self._permissions),
+                web.get("/api/topic-permissions", self._topic_permissions),
+                web.delete("/api/topic-permissions/{vhost}/{user}", self._lift),
                 web.post("/api/definitions", self._import),
                 web.post("/api/users/bulk-delete", self._delete),
                 web.get("/api/connections", self._connections),
@@ -86,12 +89,23 @@ class FakeManagementApi:
             self.users[user["name"]] = user["tags"]
         for entry in body.get("permissions", []):
             self.permissions[entry["user"]] = {key: entry[key] for key in ("configure", "write", "read")}
+        for entry in body.get("topic_permissions", []):
+            self.topics[entry["user"]] = {key: entry[key] for key in ("write", "read")}
+        return web.Response(status=204)
+
+    async def _topic_permissions(self, _: web.Request) -> web.Response:
+        place = {"vhost": "/", "exchange": "amq.topic"}
+        return web.json_response([{"user": user} | place | each for user, each in self.topics.items()])
+
+    async def _lift(self, request: web.Request) -> web.Response:
+        del self.topics[request.match_info["user"]]
         return web.Response(status=204)
 
     async def _delete(self, request: web.Request) -> web.Response:
         for name in json.loads(await request.text())["users"]:
             self.users.pop(name, None)
             self.permissions.pop(name, None)
+            self.topics.pop(name, None)
         return web.Response(status=204)
 
     async def _connections(self, _: web.Request) -> web.Response:
