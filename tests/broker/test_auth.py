@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -43,6 +45,15 @@ def test_rabbitmq_verifies_no_common_name_so_a_dns_name_takes_its_place() -> Non
     auth = Auth("cn", verify_client_id=True)
     assert "mqtt.ssl_cert_login_san_type = dns" in auth.conf()
     assert str(auth) == "users by common name, client ids verified by SAN dns 0"
+
+
+def test_the_docs_show_the_conf() -> None:
+    text = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
+    for kind in KINDS:
+        assert f"`{kind}`" in text
+    for auth in (Auth("dn", verify_client_id=True), Auth("san-dns", verify_client_id=True), Auth("cn")):
+        assert all(line in text for line in auth.conf())
+    assert Auth("san-uri").advanced_conf() in text
 
 
 def test_only_uris_need_colons_to_be_ignored() -> None:
