@@ -43,7 +43,12 @@ def certificates_in(scenario: str, certs: Path) -> list[str]:
 
 
 def run_shipped(
-    folder: Path, scenario: str, *options: str, target: Path | None = None, certs: Path | None = None
+    folder: Path,
+    scenario: str,
+    *options: str,
+    target: Path | None = None,
+    certs: Path | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Provision (where there is a target) and run; give result.json. Fails with all output if that does."""
     common = [str(SCENARIOS / scenario), *options]
@@ -53,7 +58,8 @@ def run_shipped(
         common += ["--target", str(target)]
         provisioned = loadgen(folder, "provision", *common)
         assert provisioned.returncode == 0, provisioned.stderr
-    done = loadgen(folder, "run", *common, *LENIENT, "--view", "quiet")
+    of_run = ["--view", "quiet"] if workers is None else ["--view", "quiet", "--workers", str(workers)]
+    done = loadgen(folder, "run", *common, *LENIENT, *of_run)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.rstrip().splitlines()[-1]
     assert last.startswith("report: ")

@@ -73,7 +73,8 @@ def test_bench_setting_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_
     result = run_shipped(
         tmp_path,
         "bench-rabbitmq.yaml",
-        *("--workers", "1", "--set", "stages.steady.hold=3s", "--set", "stages.warm-up.hold=1s"),
+        *("--set", "stages.steady.hold=3s", "--set", "stages.warm-up.hold=1s"),
+        workers=1,
         target=cluster.target_file,
         certs=cluster.certs,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from loadgen.errors import ConfigError
 from loadgen.identity.authority import Authority, ClientRequest
+from tests.identity.pem import pem_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def test_keys_are_plain_pkcs8_of_their_certificate(
     authority: Authority, openssl: OpenSSL, key_type: str
 ) -> None:
     (client,) = authority.issue_clients([ClientRequest("dev1", key_type=key_type)])
-    assert client.key.read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert client.key.read_bytes().startswith(pem_line("BEGIN", "PRIVATE KEY"))
     of_key = openssl("pkey", "-in", client.key, "-pubout")
     assert of_key == openssl("x509", "-in", client.certificate, "-noout", "-pubkey")
 

@@ -9,6 +9,7 @@ import pytest
 from loadgen.errors import ConfigError
 from loadgen.identity import keys
 from loadgen.identity.authority import Authority, ClientRequest
+from tests.identity.pem import pem_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def test_every_type_of_key_in_openssls_eyes(authority: Authority, openssl: OpenS
 @pytest.mark.parametrize("key_type", ["ec-p256", "ed25519", "rsa-2048"])
 def test_a_key_with_a_password(openssl: OpenSSL, tmp_path: Path, key_type: str) -> None:
     pem = keys.key_pem(keys.new_key(key_type), "open sesame")
-    assert pem.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    assert pem.startswith(pem_line("BEGIN", "ENCRYPTED PRIVATE KEY"))
     path = tmp_path / "key.pem"
     path.write_bytes(pem)
     openssl("pkey", "-in", path, "-passin", "pass:open sesame", "-noout")
@@ -57,9 +58,10 @@ def test_a_password_is_not_needed_for_a_plain_key() -> None:
     assert keys.key_type_of(keys.parse_key(pem, Path("k"), "any")) == "ec-p256"
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"rubbish", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
-)
+NO_KEY_INSIDE = pem_line("BEGIN", "PRIVATE KEY") + b"AAAA\n" + pem_line("END", "PRIVATE KEY")
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", NO_KEY_INSIDE])
 def test_what_is_no_key(content: bytes) -> None:
     with pytest.raises(ConfigError, match="no private key in PEM form"):
         keys.parse_key(content, Path("k"))
