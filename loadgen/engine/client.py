@@ -103,6 +103,8 @@ class Client(Churning):
             rec.disconnects += 1
             rec.count_code("disconnect_codes", cause)
             self._lost_at = now
+            # Lost again before anything got through: it is the same outage.
+            self._down_since = self._down_since or now
             self._connect_due = now
             if self._context.recording and self.last_received:
                 rec.detect_time.append(now - self.last_received)

@@ -99,8 +99,16 @@ class Receiving(Sending):
             self._counts.unique += 1
             if place == REORDERED:
                 rec.reordered += 1
+        if self._down_since:
+            self._recovered(now)
         if (book := self._context.books.recorder(intended, rec)) is not None:
             book.delivery_latency.append(now - intended)
+
+    def _recovered(self, now: int) -> None:
+        """A message got through, one way or the other: the outage is over for this client."""
+        if self._context.recording:
+            self._rec.recovery_time.append(now - self._down_since)
+        self._down_since = 0
 
     def _was_retained(self, payload: bytes) -> bool:
         """Whether a message with the retain flag is one that the broker had kept, and no delivery to expect.
@@ -131,6 +139,8 @@ class Receiving(Sending):
         if event.reason == 0:
             stream.log.ack(sequence)
             rec.acknowledged += 1
+            if self._down_since:
+                self._recovered(now)
         else:
             # 0x10 (nobody subscribed) and 0x80 up: the broker promised nothing, so the ledger hears of no
             # acknowledgement.

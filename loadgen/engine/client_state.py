@@ -36,6 +36,7 @@ class ClientState:
         "_connection",
         "_context",
         "_counts",
+        "_down_since",
         "_group",
         "_leaves_at",
         "_left_at",
@@ -101,6 +102,8 @@ class ClientState:
         """Packet id → reasons of each SUBACK, None until it comes; only while several are waited for."""
         self._lost_at = 0
         """When the connection was lost, until it is ready again; else 0. As all times here, monotonic ns."""
+        self._down_since = 0
+        """When the connection was lost, until a message got through again; else 0."""
         self._lived = False
         """It was given a lifetime before."""
         self._leaves_at = 0

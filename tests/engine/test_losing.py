@@ -13,6 +13,8 @@ from tests.engine.rig import PUBLISH, QUICK, SUBSCRIBE, until
 from tests.fakes.tcp_broker import FakeBroker
 
 if TYPE_CHECKING:
+    from loadgen.engine.client import Client
+    from loadgen.engine.stream import Stream
     from tests.engine.conftest import Run
     from tests.engine.rig import Rig, Rigs
     from tests.fakes.broker_connection import BrokerConnection
@@ -24,6 +26,17 @@ async def back(rig: Rig, times: int = 1) -> None:
     """Come back when the first client was lost and is ready again."""
     await until(lambda: len(rig.of("lost")) >= times, "lost")
     await until(lambda: rig.phases()[0] is Phase.READY, "ready again")
+
+
+async def three_under_way(rig: Rig, broker: FakeBroker) -> tuple[Client, Stream]:
+    """Connect, and have the first client publish three messages that the broker has and does not answer."""
+    await rig.connect()
+    client = rig.clients[0]
+    (stream,) = client.streams
+    for _ in range(3):
+        client.publish(stream, monotonic_ns())
+    await broker.until(lambda: len(broker.publishes) == 3)
+    return client, stream
 
 
 def test_a_session_that_ended_is_subscribed_again(rigs: Rigs, run: Run) -> None:
@@ -43,6 +56,7 @@ def test_a_session_that_ended_is_subscribed_again(rigs: Rigs, run: Run) -> None:
         for metric in ("detect_time", "reconnect_time", "connect_time"):
             assert rig.histogram(metric).count == 1, metric
         assert rig.histogram("subscribe_time").count == 2
+        assert rig.histogram("recovery_time").count == 0, "no message got through since"
 
     run(scenario())
 
@@ -53,12 +67,7 @@ def test_a_kept_session_is_resumed_and_what_was_not_acknowledged_is_sent_again(r
         async with rigs.broker(puback=lambda n, _: None if n < 3 else 0) as broker:
             group = {"publish": PUBLISH, "subscribe": SUBSCRIBE, "session": KEPT, "reconnect": QUICK}
             async with rigs.rig(rigs.plan(broker.port, {"g": group})) as rig:
-                await rig.connect()
-                client = rig.clients[0]
-                (stream,) = client.streams
-                for _ in range(3):
-                    client.publish(stream, monotonic_ns())
-                await broker.until(lambda: len(broker.publishes) == 3)
+                _client, stream = await three_under_way(rig, broker)
                 broker.break_connections()
                 client_was = rig.fleet.progress()["inflight"]
                 await back(rig)
@@ -73,6 +82,33 @@ def test_a_kept_session_is_resumed_and_what_was_not_acknowledged_is_sent_again(r
         assert [each.payload for each in again] == [each.payload for each in broker.publishes[:3]]
         assert rig.count("sessions_lost") == 0
         assert rig.histogram("publish_latency").min > rig.histogram("reconnect_time").max
+        assert rig.histogram("recovery_time").count == 1
+        assert rig.histogram("recovery_time").min > rig.histogram("reconnect_time").max
+
+    run(scenario())
+
+
+def test_an_outage_lasts_until_a_message_gets_through(rigs: Rigs, run: Run) -> None:
+    async def scenario() -> None:
+        # Lost twice before anything gets through: one outage, longer than both times to reconnect.
+        async with rigs.broker() as broker:
+            plan = rigs.plan(
+                broker.port, {"g": {"publish": PUBLISH, "subscribe": SUBSCRIBE, "reconnect": QUICK}}
+            )
+            async with rigs.rig(plan) as rig:
+                await rig.connect()
+                client = rig.clients[0]
+                (stream,) = client.streams
+                for times in (1, 2):
+                    broker.break_connections()
+                    await back(rig, times)
+                for _ in range(2):
+                    client.publish(stream, monotonic_ns())
+                await until(lambda: stream.log.acknowledged == 2)
+        reconnects = rig.histogram("reconnect_time")
+        assert reconnects.count == 2
+        assert rig.histogram("recovery_time").count == 1
+        assert rig.histogram("recovery_time").min > reconnects.total
 
     run(scenario())
 
@@ -82,12 +118,7 @@ def test_a_kept_session_that_is_gone_abandons_what_was_under_way(rigs: Rigs, run
         async with rigs.broker(puback=lambda n, _: None if n < 3 else 0) as broker:
             group = {"publish": PUBLISH, "subscribe": SUBSCRIBE, "session": KEPT, "reconnect": QUICK}
             async with rigs.rig(rigs.plan(broker.port, {"g": group})) as rig:
-                await rig.connect()
-                client = rig.clients[0]
-                (stream,) = client.streams
-                for _ in range(3):
-                    client.publish(stream, monotonic_ns())
-                await broker.until(lambda: len(broker.publishes) == 3)
+                client, stream = await three_under_way(rig, broker)
                 broker.break_connections()
                 broker.sessions.clear()
                 await back(rig)
@@ -212,12 +243,7 @@ def test_a_client_that_gave_up_leaves_nothing_to_wait_for(rigs: Rigs, run: Run) 
         async with rigs.broker(puback=lambda _n, _p: None) as broker:
             group = {"publish": PUBLISH, "reconnect": {**QUICK, "max_attempts": 1}}
             async with rigs.rig(rigs.plan(broker.port, {"g": group})) as rig:
-                await rig.connect()
-                client = rig.clients[0]
-                (stream,) = client.streams
-                for _ in range(3):
-                    client.publish(stream, monotonic_ns())
-                await broker.until(lambda: len(broker.publishes) == 3)
+                client, stream = await three_under_way(rig, broker)
                 await broker.stop()
                 await until(lambda: bool(rig.of("lost")))
                 client.publish(stream, monotonic_ns())
