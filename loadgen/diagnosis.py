@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from loadgen.identity.login import user_name
 from loadgen.report.codes import REASONS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def diagnose(
     if phase == "tls":
         return _no_handshake(target, cause)
     if cause.startswith("refused:"):
-        return _refused(client, int(cause.removeprefix("refused:"), 16), places)
+        return _refused(target, client, int(cause.removeprefix("refused:"), 16), places)
     return _no_connack(client, cause)
 
 
@@ -168,15 +169,18 @@ def _no_connack(client: ClientPlan, cause: str) -> Diagnosis:
     )
 
 
-def _refused(client: ClientPlan, code: int, places: Places | None) -> Diagnosis:
-    user = client.identity.cn
+def _refused(target: TargetSettings, client: ClientPlan, code: int, places: Places | None) -> Diagnosis:
+    user = user_name(client.identity, target.login)
     provision = f"run `{places.command('provision') if places else 'loadgen provision SCENARIO'}`"
     refuses = f"refuses client {client.client_id!r} with 0x{code:02X} ({REASONS.get(code, 'unknown code')})"
     if code == 0x86:
+        why, mend = f"user {user!r} is probably not known", provision
+        if not user:
+            why, mend = f"its certificate has no {target.login.user}", "mend login of the target or add it"
         return Diagnosis(
             "identities",
-            f"{refuses}: user {user!r} is probably not known",
-            f"{provision}, and check that the broker has mqtt.ssl_cert_login = true",
+            f"{refuses}: {why}",
+            f"{mend}, and check that the broker has mqtt.ssl_cert_login = true",
         )
     if code == 0x87:
         return Diagnosis("identities", f"{refuses}: user {user!r} has no permission", provision)

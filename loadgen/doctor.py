@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import loadgen
-from loadgen.broker.provision import missing_users
+from loadgen.broker.provision import missing_accounts
 from loadgen.diagnosis import diagnose
 from loadgen.errors import ConfigError, ExitCode, LoadgenError
 from loadgen.machine import this_machine
-from loadgen.plan.logins import users_of
+from loadgen.plan.logins import accounts_of
 from loadgen.plan.needs import CLIENT_MEMORY, SPARE_DESCRIPTORS, WORKER_MEMORY
 from loadgen.plan.settings import group_settings, target_settings
 from loadgen.preflight import probe_nodes
@@ -201,17 +201,18 @@ async def _management(options: RunOptions, scenario: Scenario, prepared: Prepare
     if settings is None:
         mend = "add management to the target: without it the broker's own view of the clients is not checked"
         return [Check("management", State.WARNING, "the scenario names no management API", mend)]
-    names = users_of((client.identity for client in prepared.plan.clients), scenario.target)
+    accounts = accounts_of(prepared.plan.clients, scenario.target)
+    users = sum(map(len, accounts.values()))
     checks = []
     try:
         async with management_of(settings) as management:
             version = (await management.overview()).get("rabbitmq_version", "unknown")
             checks.append(Check("management", State.OK, f"RabbitMQ {version} at {settings.uris[0]}"))
-            missing = await missing_users(management, names)
+            missing = await missing_accounts(management, accounts)
     except LoadgenError as error:
         return [*checks, Check("management", State.PROBLEM, error.what, error.mend, error.exit_code)]
     if missing:
-        what = f"{len(missing):,} of {len(names):,} users are missing, such as {missing[0]!r}"
+        what = f"{len(missing):,} of {users:,} users are missing, such as {missing[0]!r}"
         mend = f"run `{options.places().command('provision')}`"
         return [*checks, Check("users", State.PROBLEM, what, mend, ExitCode.UNREACHABLE)]
-    return [*checks, Check("users", State.OK, f"all {len(names):,} are there")]
+    return [*checks, Check("users", State.OK, f"all {users:,} are there")]

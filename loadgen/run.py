@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadgen.broker.management import ManagementError
-from loadgen.broker.provision import missing_users
+from loadgen.broker.provision import missing_accounts
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.engine.dialing import not_local
 from loadgen.engine.driver import NATIVE, check_driver
@@ -18,7 +18,7 @@ from loadgen.identity.prepare import prepare_sets
 from loadgen.machine import raise_descriptor_limit, this_machine
 from loadgen.metrics.catalog import THRESHOLD_METRICS
 from loadgen.places import Places
-from loadgen.plan.logins import Logins, predict_logins, users_of
+from loadgen.plan.logins import Logins, accounts_of, predict_logins
 from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
 from loadgen.plan.plan import Plan, make_plan
 from loadgen.plan.settings import group_settings, target_settings
@@ -229,9 +229,9 @@ async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[s
     """
     if target.management is None:
         return []
-    names = users_of((each.identity for each in plan.clients), target.scenario.target)
+    accounts = accounts_of(plan.clients, target.scenario.target)
     try:
-        missing = await missing_users(target.management, names)
+        missing = await missing_accounts(target.management, accounts)
     except ManagementError as error:
         if error.status not in (401, 403):
             raise
@@ -239,6 +239,7 @@ async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[s
         return ["the users were not looked up: that takes a management user with the tag administrator"]
     if missing:
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
-        what = f"{len(missing)} of {len(names)} users are unknown or have no permissions: {shown}"
+        users = sum(map(len, accounts.values()))
+        what = f"{len(missing)} of {users} users are unknown or have no permissions: {shown}"
         raise TargetError([Problem(places.of("identities"), what, f"run `{places.command('provision')}`")])
     return []

@@ -10,7 +10,7 @@ from loadgen.broker.management import ManagementError
 from loadgen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from loadgen.broker.management import Management
 
@@ -196,6 +196,18 @@ async def missing_users(management: Management, user_names: Iterable[str], *, vh
     users = await management.users()
     granted = await management.permissions(vhost)
     return [name for name in dict.fromkeys(user_names) if name not in users or name not in granted]
+
+
+async def missing_accounts(management: Management, accounts: Mapping[str, Sequence[str]]) -> list[str]:
+    """As `missing_users`, for the users of several virtual hosts: vhost → users.
+
+    Raises:
+        ManagementError: among others, there is no such virtual host.
+    """
+    missing: list[str] = []
+    for vhost, users in accounts.items():
+        missing += await missing_users(management, users, vhost=vhost)
+    return missing
 
 
 async def remove_provisioned(

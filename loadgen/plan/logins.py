@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from loadgen.errors import Problem
 from loadgen.identity.alternative_names import OTHER_NAME
-from loadgen.identity.login import SAN, LoginRule, Source, predict, user_name
+from loadgen.identity.login import SAN, LoginRule, Source, predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from loadgen.identity.identity import Identity
     from loadgen.plan.plan import ClientPlan
     from loadgen.scenario.target import Target
 
@@ -68,10 +67,15 @@ def login_rule(target: Target) -> LoginRule:
     )
 
 
-def users_of(identities: Iterable[Identity], target: Target) -> list[str]:
-    """The users that the brokers must know, sorted; identities without one are left out."""
+def accounts_of(clients: Iterable[ClientPlan], target: Target) -> dict[str, list[str]]:
+    """Virtual host → the users that the brokers must know there, sorted; who has none is left out."""
     rule = login_rule(target)
-    return sorted({user for identity in identities if (user := user_name(identity, rule))})
+    accounts: dict[str, set[str]] = {}
+    for client in clients:
+        found = predict(client.identity, client.client_id, rule)
+        if found.user and found.vhost is not None:
+            accounts.setdefault(found.vhost, set()).add(found.user)
+    return {vhost: sorted(users) for vhost, users in sorted(accounts.items())}
 
 
 def predict_logins(clients: Sequence[ClientPlan], target: Target) -> Logins:

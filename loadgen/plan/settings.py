@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loadgen.identity.login import LoginRule
+from loadgen.plan.logins import login_rule
+
 if TYPE_CHECKING:
     from loadgen.scenario.model import Scenario
 
@@ -56,6 +59,8 @@ class TargetSettings:
     connack_timeout: int
     ping_timeout: int | None
     """None: half the keep-alive."""
+    login: LoginRule
+    """How the brokers name users: for what is said when they refuse one."""
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -116,4 +121,5 @@ def target_settings(scenario: Scenario) -> TargetSettings:
         tls_timeout=target.timeouts.tls,
         connack_timeout=target.timeouts.connack,
         ping_timeout=target.timeouts.ping,
+        login=login_rule(target),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadgen.broker.management import Management
+from loadgen.broker.management import Management, ManagementError
 from loadgen.broker.provision import (
     BATCH,
     TAG,
@@ -16,6 +16,7 @@ from loadgen.broker.provision import (
     Permissions,
     ProvisionResult,
     TopicPermissions,
+    missing_accounts,
     missing_users,
     provision,
     provision_grants,
@@ -107,6 +108,17 @@ def test_missing_users_are_those_without_account_or_permissions() -> None:
         await provision(management, ["ok"])
         api.users["bare"] = []
         assert await missing_users(management, ["ok", "none", "bare", "none"]) == ["none", "bare"]
+
+    run(talk)
+
+
+def test_accounts_are_looked_up_in_their_own_virtual_host() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        await provision(management, ["ok"])
+        assert await missing_accounts(management, {"/": ["none", "ok"]}) == ["none"]
+        with pytest.raises(ManagementError) as caught:
+            await missing_accounts(management, {"/": ["ok"], "site": ["ok"]})
+        assert caught.value.status == 404
 
     run(talk)
 

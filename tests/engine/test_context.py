@@ -8,6 +8,7 @@ import pytest
 from loadgen.engine.context import FleetContext
 from loadgen.engine.phase import Phase, is_permanent
 from loadgen.errors import ConfigError, TargetError
+from loadgen.identity.login import LoginRule
 from loadgen.plan.settings import TargetSettings
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def settings(*nodes: tuple[str, int], ca: str | None = None) -> TargetSettings:
-    return TargetSettings(nodes, ca, ("1.3",), None, ca is None, (), (), 1, 1, 1, None)
+    return TargetSettings(nodes, ca, ("1.3",), None, ca is None, (), (), 1, 1, 1, None, LoginRule())
 
 
 class Named:

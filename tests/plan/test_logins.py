@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadgen.plan.logins import login_rule, predict_logins, users_of
+from loadgen.plan.logins import accounts_of, login_rule, predict_logins
 from loadgen.plan.plan import ClientPlan
 from loadgen.scenario.target import Target
 from tests.plan.conftest import identity
@@ -75,7 +75,16 @@ def test_certificates_without_a_user() -> None:
     found = predict_logins(clients((identity("a"), "1")), target(login=login))
     assert found.refusals == {"the certificate has no SAN email 0, 0x86": 1}
     assert (found.users, found.vhosts) == (0, {})
-    assert users_of([identity("a"), identity("b", email=("m@x",))], target(login=login)) == ["m@x"]
+
+
+def test_accounts_are_users_by_virtual_host() -> None:
+    planned = clients(
+        (identity("b"), "1"), (identity("a"), "2"), (identity("b"), "3"), (identity("site:c"), "4")
+    )
+    assert accounts_of(planned, target()) == {"/": ["a", "b"], "site": ["c"]}
+    login = {"from": "subject_alternative_name", "san_type": "email", "vhost": "mqtt"}
+    planned = clients((identity("a"), "1"), (identity("b", email=("m@x",)), "2"))
+    assert accounts_of(planned, target(login=login)) == {"mqtt": ["m@x"]}
 
 
 @pytest.mark.parametrize("login", ["subject_alternative_name", "distinguished_name"])
