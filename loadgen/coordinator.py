@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
@@ -23,19 +22,21 @@ from loadgen.backend.messages import (
     StartStage,
 )
 from loadgen.backend.pool import WorkerPool
-from loadgen.broker.view import ExpectedConnection, ViewResult, check_view
 from loadgen.engine.health import process_usage
-from loadgen.errors import ExitCode, LoadgenError, WorkerError
-from loadgen.identity.login import user_name
+from loadgen.errors import ExitCode, WorkerError
+from loadgen.interruption import Interruption
 from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
-from loadgen.plan.logins import login_rule
 from loadgen.result import Findings, build_result
 from loadgen.store import run_number
 from loadgen.tally import Tally
+from loadgen.view_check import ViewCheck, expected_connections
+from loadgen.worker_news import LONGEST_FINAL_SILENCE, WorkerNews
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadgen.broker.view import ViewResult
+    from loadgen.metrics.ledger_result import LedgerResult
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan
     from loadgen.scenario.model import Stage
@@ -49,13 +50,6 @@ _SETUP_LIMIT = 120.0
 _FINAL_LIMIT = 60.0
 _SETTLE_AFTER_INTERRUPT = 2.0
 _SETTLE_AFTER_HOLD = 10.0
-_VIEW_LIMIT = 30.0
-_LONGEST_SILENCE = 10.0
-"""A worker that says nothing for so long (s), and it speaks 5 times in a second, is given up."""
-_OVERSLEPT = 3.0
-"""The coordinator looks once a second or more often; after a longer gap (s) it was stopped itself."""
-_LONGEST_FINAL_SILENCE = 30.0
-"""The same while workers disconnect and hand over their part of the ledger, which takes them a while."""
 
 
 @dataclass(slots=True)
@@ -78,18 +72,6 @@ class StageClock:
     """Monotonic ns."""
     ends: int | None = None
     """Monotonic ns; None when an event ends it."""
-
-
-@dataclass(slots=True)
-class _Log:
-    finals: list[Final] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    progress: dict[int, Progress] = field(default_factory=dict)
-    heard: dict[int, float] = field(default_factory=dict)
-    failures: list[Failed] = field(default_factory=list)
-    silence: float = 0.0
-    checked: float = field(default_factory=monotonic)
-    ready: int = 0
 
 
 class Coordinator:
@@ -115,14 +97,12 @@ class Coordinator:
         self.clock = StageClock()
         self.origin = 0
         self._observer = observer or Observer()
-        self._log = _Log()
+        self._news = WorkerNews(workers)
         self._changed = asyncio.Event()
-        self._interrupted = asyncio.Event()
-        self._impatient = False
+        self._interruption = Interruption(self._changed.set)
         self._stages: list[dict[str, Any]] = []
-        self._view_task: asyncio.Task[ViewResult] | None = None
+        self._view = ViewCheck()
         self._settled = False
-        self._silence_limit = _LONGEST_SILENCE
         self.warnings: list[str] = []
 
     # -- the whole -------------------------------------------------------------------------------
@@ -134,7 +114,7 @@ class Coordinator:
             LoadgenError: the workers could not be set up; after that, trouble is part of the result.
         """
         # From here on until the result is on disk, Ctrl-C means: stop, and keep what there is.
-        with self._signals():
+        with self._interruption.on_signals():
             return await self._run()
 
     async def _run(self) -> dict[str, Any]:
@@ -148,10 +128,10 @@ class Coordinator:
             self.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
             await self._run_stages()
-            view, view_error = await self._view()
+            view, view_error = await self._look_to_the_end()
             await self._finish()
         finally:
-            if self._impatient:
+            if self._interruption.impatient:
                 for worker in range(self.workers):
                     self.pool.kill(worker)
             await self.pool.close()
@@ -167,14 +147,14 @@ class Coordinator:
             started_at=started_at,
             duration=(monotonic_ns() - self.origin) / 1e9,
             stages=self._stages,
-            finals=self._log.finals,
+            finals=self._news.finals,
             ledger=None,
             view=view,
             view_error=view_error,
-            interrupted=self._interrupted.is_set(),
+            interrupted=self._interruption.requested,
             workers=self.workers,
-            lost_workers=self._log.lost,
-            lagging=self._log.silence,
+            lost_workers=self._news.lost,
+            lagging=self._news.silence,
             coordinator_cpu=process_usage()[0] - cpu_before,
             warnings=self.warnings,
         )
@@ -192,45 +172,21 @@ class Coordinator:
             )
         try:
             async with asyncio.timeout(_SETUP_LIMIT):
-                while self._log.ready < self.workers and not self._over:
+                while not self._news.all_set_up and not self._over:
                     await self._wait_for_news()
         except TimeoutError:
             raise WorkerError(
                 "the workers were not ready in time", "use fewer clients or more workers"
             ) from None
-        if self._log.failures:
-            first = self._log.failures[0]
+        if self._news.failures:
+            first = self._news.failures[0]
             error = WorkerError(first.what, first.mend)
             error.exit_code = ExitCode(first.exit_code)
             raise error
 
-    @contextlib.contextmanager
-    def _signals(self) -> Any:  # noqa: ANN401 - a generator for contextmanager
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            if self._interrupted.is_set():
-                self._impatient = True
-            self._interrupted.set()
-            self._changed.set()
-
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = {each: signal.getsignal(each) for each in signals}
-        for each in signals:
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(each, interrupt)
-        try:
-            yield
-        finally:
-            for each in signals:
-                with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                    loop.remove_signal_handler(each)
-                    signal.signal(each, before[each])
-
     def interrupt(self) -> None:
         """Stop as Ctrl-C does."""
-        self._interrupted.set()
-        self._changed.set()
+        self._interruption.request()
 
     # -- stages ----------------------------------------------------------------------------------
 
@@ -239,24 +195,19 @@ class Coordinator:
         for stage in self.plan.scenario.stages:
             if self._over:
                 break
-            at = (
-                max(at, monotonic_ns() + _LEAD // 3)
-                if stage.kind != "hold" or self.clock.kind != "hold"
-                else at
-            )
+            if (self.clock.kind, stage.kind) != ("hold", "hold"):
+                # Between two holds not a message is late; elsewhere the workers shall hear of it in time.
+                at = max(at, monotonic_ns() + _LEAD // 3)
             ended = await self._run_stage(stage, at)
             self._stages[-1]["duration"] = (ended - at) / 1e9
             at = ended
-            if stage.kind == "connect" and self._nobody_connected():
+            if stage.kind == "connect" and not self._news.ready:
                 self._note("no client could connect: the remaining stages are skipped")
                 break
 
     @property
     def _over(self) -> bool:
-        return self._interrupted.is_set() or bool(self._log.lost)
-
-    def _nobody_connected(self) -> bool:
-        return not sum(each.ready for each in self._log.progress.values())
+        return self._interruption.requested or bool(self._news.lost)
 
     async def _run_stage(self, stage: Stage, at: int) -> int:
         """Run one stage from `at` on; gives the time of its end (monotonic ns)."""
@@ -264,16 +215,8 @@ class Coordinator:
         self.pool.broadcast(StartStage(stage.name, stage.kind, at, stage.record, stage.connect, groups))
         length = stage.hold if stage.kind == "hold" else None
         self.clock = StageClock(stage.name, stage.kind, at, at + length if length else None)
-        self._stages.append(
-            {
-                "name": stage.name,
-                "kind": stage.kind,
-                "record": stage.record,
-                "started_at_s": (at - self.origin) / 1e9,
-                "duration": None,
-                "load": str(stage.load) if stage.kind == "hold" else None,
-            }
-        )
+        load = str(stage.load) if stage.kind == "hold" else None
+        self._write_stage(stage.name, stage.kind, at, record=stage.record, load=load)
         self.writer.event({"ns": at, "event": "stage", "stage": stage.name, "kind": stage.kind})
         self._note(f"stage {stage.name} ({stage.kind})")
         if stage.kind == "connect":
@@ -285,41 +228,42 @@ class Coordinator:
         await self._wait(end - _LEAD, lambda: False)
         return end if not self._over else monotonic_ns()
 
+    def _write_stage(
+        self, name: str, kind: str, at: int, *, record: bool = True, load: str | None = None
+    ) -> None:
+        """Begin a stage in the result; its end is added when it comes."""
+        self._stages.append(
+            {
+                "name": name,
+                "kind": kind,
+                "record": record,
+                "started_at_s": (at - self.origin) / 1e9,
+                "duration": None,
+                "load": load,
+            }
+        )
+
     async def _connect_stage(self, stage: Stage, at: int) -> int:
         limit = at + (stage.timeout or 300 * _SECOND)
         self.clock.ends = None
 
-        def all_settled() -> bool:
-            known = self._log.progress.values()
-            return len(known) == self.workers and all(
-                each.stage == stage.name and not each.pending for each in known
-            )
-
-        if not await self._wait(limit, all_settled) and not self._over:
-            pending = sum(each.pending for each in self._log.progress.values())
+        if not await self._wait(limit, lambda: self._news.connected(stage.name)) and not self._over:
             self.warnings.append(
-                f"stage {stage.name}: {pending} clients were not connected within the time limit"
+                f"stage {stage.name}: {self._news.pending} clients were not connected within the time limit"
             )
-        self._stages[-1]["clients_ready"] = sum(each.ready for each in self._log.progress.values())
-        self._stages[-1]["clients_failed"] = sum(each.failed for each in self._log.progress.values())
+        self._stages[-1]["clients_ready"] = self._news.ready
+        self._stages[-1]["clients_failed"] = self._news.failed
         if self.target.view is not None and not self._over:
-            self._start_view()
+            self._note(f"checking the broker's view of {self._news.ready} clients")
+            self._view.start(self.target.view, expected_connections(self.plan, self._connected_groups()))
         return monotonic_ns()
 
     async def _drain_stage(self, limit: int, at: int) -> int:
         self.clock.ends = at + limit
-        settled = await self._wait(at + limit, lambda: self._is_settled(self._stages[-1]["name"]))
+        settled = await self._wait(at + limit, lambda: self._news.settled(self.clock.name))
         self._settled = not self._over
         self._stages[-1]["ended_by"] = "settled" if settled else "interrupted" if self._over else "time"
         return monotonic_ns()
-
-    def _is_settled(self, stage: str) -> bool:
-        known = self._log.progress.values()
-        return (
-            len(known) == self.workers
-            and all(each.stage == stage and not each.inflight and not each.backlog for each in known)
-            and sum(each.unique for each in known) >= sum(each.expected for each in known)
-        )
 
     async def _wait(self, until: int, done: Callable[[], bool]) -> bool:
         """Wait for `done()`, `until` (monotonic ns), an interrupt or a lost worker; True for `done()`."""
@@ -336,32 +280,9 @@ class Coordinator:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), limit)
         self._changed.clear()
-        self._check_silence()
+        self._give_up_the_silent()
 
     # -- the broker's view -----------------------------------------------------------------------
-
-    def _start_view(self) -> None:
-        if self._view_task is not None:
-            # A later connect stage: the last look, with all clients, is the one that counts.
-            self._view_task.cancel()
-        assert self.target.view is not None
-        ready = sum(each.ready for each in self._log.progress.values())
-        rule = login_rule(self.plan.scenario.target)
-        # Clients with a lifetime may be away while the broker is asked.
-        groups = self.plan.scenario.groups
-        steady = {name for name in self._connected_groups() if groups[name].lifetime is None}
-        expected = [
-            ExpectedConnection(
-                client_id=client.client_id,
-                user=user_name(client.identity, rule),
-                subject=client.identity.subject_rabbitmq,
-                user_properties=client.user_properties,
-            )
-            for client in self.plan.clients
-            if client.group in steady
-        ]
-        self._note(f"checking the broker's view of {ready} clients")
-        self._view_task = asyncio.create_task(check_view(self.target.view, expected, deadline_s=_VIEW_LIMIT))
 
     def _connected_groups(self) -> set[str]:
         groups: set[str] = set()
@@ -370,72 +291,54 @@ class Coordinator:
                 groups.update(stage.groups or self.plan.scenario.groups)
         return groups
 
-    async def _view(self) -> tuple[ViewResult | None, str]:
+    async def _look_to_the_end(self) -> tuple[ViewResult | None, str]:
         """What came of the look at the broker; the clients stay connected until it is done."""
-        task = self._view_task
-        if task is None:
-            return None, ""
-        while not task.done() and not self._over:
+        while self._view.pending and not self._over:
             await self._wait_for_news(0.2)
-        if not task.done():
-            task.cancel()
-        try:
-            return await task, ""
-        except asyncio.CancelledError:
-            return None, ""
-        except LoadgenError as error:
-            return None, str(error)
+        if self._view.pending:
+            self._view.cancel()
+        return await self._view.outcome()
 
     # -- the end ---------------------------------------------------------------------------------
 
     async def _finish(self) -> None:
         if self.clock.kind == "hold" and self.clock.ends and not self._over:
             await self._wait(self.clock.ends, lambda: False)
-        if self.clock.kind == "hold" and not self._log.lost:
+        if self.clock.kind == "hold" and not self._news.lost:
             await self._settle()
         self._note("disconnecting")
         self.pool.broadcast(Finish())
-        self._silence_limit = _LONGEST_FINAL_SILENCE
+        self._news.silence_limit = LONGEST_FINAL_SILENCE
         deadline = monotonic() + _FINAL_LIMIT
-        while len(self._log.finals) + len(self._log.lost) < self.workers and monotonic() < deadline:
-            if self._impatient:
-                break
+        while not self._news.all_ended and not self._interruption.impatient and monotonic() < deadline:
             await self._wait_for_news()
-        if len(self._log.finals) + len(self._log.lost) < self.workers:
-            self._log.lost.append(
+        if not self._news.all_ended:
+            self._news.lost.append(
                 "the run was interrupted twice: what the workers knew of each message was not waited for"
-                if self._impatient
+                if self._interruption.impatient
                 else "a worker did not finish"
             )
 
     async def _settle(self) -> None:
         """Give what is on its way a moment when no drain stage does, so that not all ends are loose."""
-        interrupted = self._interrupted.is_set()
+        interrupted = self._interruption.requested
         at = monotonic_ns()
         self.pool.broadcast(StartStage(_SETTLE, "drain", at))
-        self._stages.append(
-            {
-                "name": _SETTLE,
-                "kind": "drain",
-                "record": True,
-                "started_at_s": (at - self.origin) / 1e9,
-                "duration": None,
-            }
-        )
+        self._write_stage(_SETTLE, "drain", at)
         deadline = monotonic() + (_SETTLE_AFTER_INTERRUPT if interrupted else _SETTLE_AFTER_HOLD)
-        while monotonic() < deadline and not self._impatient and not self._log.lost:
-            if self._is_settled(_SETTLE):
+        while monotonic() < deadline and not self._interruption.impatient and not self._news.lost:
+            if self._news.settled(_SETTLE):
                 # Nothing is missing, so nothing is in doubt.
                 self._settled = True
                 break
-            if self._interrupted.is_set() and not interrupted:
+            if self._interruption.requested and not interrupted:
                 break
             await self._wait_for_news(0.2)
         self._stages[-1]["duration"] = (monotonic_ns() - at) / 1e9
 
-    def _classify(self) -> Any:  # noqa: ANN401 - LedgerResult, named in the metrics package
+    def _classify(self) -> LedgerResult:
         ledger = Ledger()
-        for final in self._log.finals:
+        for final in self._news.finals:
             ledger = ledger.merge(
                 Ledger(
                     {number: PublisherLog.from_wire(wire) for number, wire in final.publishers.items()},
@@ -465,18 +368,9 @@ class Coordinator:
         if isinstance(message, Report):
             self._take_report(message)
             return
-        if isinstance(message, Progress):
-            self._hear(message.worker)
-            self._log.progress[message.worker] = message
-        elif isinstance(message, Ready):
-            self._log.ready += 1
-        elif isinstance(message, Final):
-            self._log.finals.append(message)
-            self._log.heard.pop(message.worker, None)
-        elif isinstance(message, Failed):
-            self._log.lost.append(message.what)
-            self._log.failures.append(message)
-            self._log.heard.pop(message.worker, None)
+        assert isinstance(message, Progress | Ready | Final | Failed), "workers say nothing else"
+        self._news.take(message)
+        if isinstance(message, Failed):
             self.tally.workers.discard(message.worker)
             self.writer.event({"ns": monotonic_ns(), "event": "worker_lost", "what": message.what})
             self._note(f"a worker is lost: {message.what}")
@@ -496,25 +390,11 @@ class Coordinator:
             if self._observer.on_second is not None:
                 self._observer.on_second(interval, self)
 
-    def _hear(self, worker: int) -> None:
-        now = monotonic()
-        before = self._log.heard.get(worker)
-        if before is not None:
-            self._log.silence = max(self._log.silence, now - before)
-        self._log.heard[worker] = now
-
-    def _check_silence(self) -> None:
-        now = monotonic()
-        slept = now - self._log.checked > _OVERSLEPT
-        self._log.checked = now
-        for worker, before in tuple(self._log.heard.items()):
-            self._log.silence = max(self._log.silence, now - before)
-            if slept:
-                # It is us who did not listen: what it said meanwhile waits in the pipe.
-                self._log.heard[worker] = now
-            elif now - before > self._silence_limit and self.pool.pids():
+    def _give_up_the_silent(self) -> None:
+        for worker, seconds in self._news.silent():
+            if self.pool.pids():
                 self.pool.kill(worker)
-                what = f"worker {worker} said nothing for {now - before:.0f}s and was given up"
+                what = f"worker {worker} said nothing for {seconds:.0f}s and was given up"
                 self._take(Failed(worker, what))
 
     def _note(self, text: str) -> None:

@@ -116,7 +116,7 @@ def test_a_monitoring_user_may_not_list_users_and_the_run_goes_on(
             await asyncio.to_thread(call, [*arguments, "--workers", "1", "--view", "quiet"])
             assert len(broker.connects) == 7
 
-    monkeypatch.setattr("loadgen.coordinator._VIEW_LIMIT", 0.5)
+    monkeypatch.setattr("loadgen.view_check._LIMIT", 0.5)
     asyncio.run(main())
     assert any("were not looked up" in warning for warning in result_of(tmp_path)["warnings"])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loadgen.identity.login import LoginRule
 from loadgen.plan.logins import login_rule
 
 if TYPE_CHECKING:
+    from loadgen.identity.login import LoginRule
     from loadgen.scenario.model import Scenario
 
 _NANOSECONDS = 1_000_000_000
