@@ -7,35 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loadgen.cli import certs_flags as flags
 from loadgen.cli.certs_authority import crl, export, request, revoke, sign
-from loadgen.cli.certs_flags import (
-    DEFAULT_LIFE,
-    DEFAULT_OUT,
-    CaPasswordEnv,
-    CaPasswordFile,
-    Country,
-    Key,
-    KeyPasswordEnv,
-    KeyPasswordFile,
-    Locality,
-    NotAfter,
-    NotBefore,
-    Organization,
-    OrganizationalUnit,
-    SanDns,
-    SanEmail,
-    SanIp,
-    SanOtherName,
-    SanUri,
-    SerialNumber,
-    State,
-    Usage,
-    ValidFor,
-    secret,
-    set_from_flags,
-    show,
-    uses,
-)
 from loadgen.cli.certs_look import inspect, verify
 from loadgen.cli.options import Format, OutputFormat, Overrides, progress
 from loadgen.errors import ConfigError
@@ -80,29 +53,29 @@ def issue(
         str | None,
         typer.Option("--cn", help="Common name of client {index} (from 0); client{index:05d} when left out."),
     ] = None,
-    organization: Organization = "client",
-    organizational_unit: OrganizationalUnit = None,
-    locality: Locality = None,
-    state: State = None,
-    country: Country = None,
-    serial_number: SerialNumber = None,
-    san_dns: SanDns = None,
-    san_ip: SanIp = None,
-    san_email: SanEmail = None,
-    san_uri: SanUri = None,
-    san_other_name: SanOtherName = None,
-    key: Key = "ec-p256",
-    usage: Usage = None,
-    valid_for: ValidFor = DEFAULT_LIFE,
-    not_before: NotBefore = None,
-    not_after: NotAfter = None,
+    organization: flags.Organization = "client",
+    organizational_unit: flags.OrganizationalUnit = None,
+    locality: flags.Locality = None,
+    state: flags.State = None,
+    country: flags.Country = None,
+    serial_number: flags.SerialNumber = None,
+    san_dns: flags.SanDns = None,
+    san_ip: flags.SanIp = None,
+    san_email: flags.SanEmail = None,
+    san_uri: flags.SanUri = None,
+    san_other_name: flags.SanOtherName = None,
+    key: flags.Key = "ec-p256",
+    usage: flags.Usage = None,
+    valid_for: flags.ValidFor = flags.DEFAULT_LIFE,
+    not_before: flags.NotBefore = None,
+    not_after: flags.NotAfter = None,
     intermediates: Annotated[
         int, typer.Option(min=0, max=MOST_LEVELS, help="CAs between the root and the clients.")
     ] = 0,
-    key_password_env: KeyPasswordEnv = None,
-    key_password_file: KeyPasswordFile = None,
-    ca_password_env: CaPasswordEnv = None,
-    ca_password_file: CaPasswordFile = None,
+    key_password_env: flags.KeyPasswordEnv = None,
+    key_password_file: flags.KeyPasswordFile = None,
+    ca_password_env: flags.CaPasswordEnv = None,
+    ca_password_file: flags.CaPasswordFile = None,
     set_name: Annotated[str, typer.Option("--name", help="Name of the set: one manifest each.")] = "clients",
     server: Annotated[
         list[str] | None,
@@ -125,7 +98,7 @@ def issue(
     What fits is kept: only what is missing, changed or about to expire is issued. The files are named as
     RabbitMQ's tls-gen names them.
     """
-    ca_password = secret("--ca-password", ca_password_env, ca_password_file)
+    ca_password = flags.secret("--ca-password", ca_password_env, ca_password_file)
     by_flags = count is not None or cn is not None
     if scenario is not None and by_flags:
         raise ConfigError("both a scenario and --count or --cn", "give one of them")
@@ -156,23 +129,23 @@ def issue(
             "serial_number": serial_number,
             "san": {kind: texts for kind, texts in san.items() if texts},
             "key": key,
-            "extended_key_usage": uses(usage),
+            "extended_key_usage": flags.uses(usage),
             "valid_for": valid_for,
             "not_before": not_before,
             "not_after": not_after,
             "intermediates": intermediates,
-            "key_password": secret("--key-password", key_password_env, key_password_file),
+            "key_password": flags.secret("--key-password", key_password_env, key_password_file),
             "ca_password": ca_password,
-            "out": str(DEFAULT_OUT),
+            "out": str(flags.DEFAULT_OUT),
         }
-        sets = {set_name: set_from_flags(values)}
+        sets = {set_name: flags.set_from_flags(values)}
     if not sets and not server:
         raise ConfigError("nothing to issue", "give a scenario, --count or --server")
 
     if out is not None:
         sets = {name: _moved(one, out) for name, one in sets.items()}
     outs = [one.issue.out for one in sets.values() if one.issue is not None]
-    directory = out or Path(outs[0] if outs else DEFAULT_OUT)
+    directory = out or Path(outs[0] if outs else flags.DEFAULT_OUT)
     results: list[dict[str, object]] = []
     for name in server or []:
         authority = Authority.ensure(directory, password=ca_password)
@@ -181,7 +154,7 @@ def issue(
     for name, one in sets.items():
         assert one.issue is not None
         results.append(_issue_set(name, one, Path(one.issue.out)))
-    show(results, output_format, _issued_line)
+    flags.show(results, output_format, _issued_line)
 
 
 def _moved(spec: IdentitySet, out: Path) -> IdentitySet:
