@@ -131,18 +131,6 @@ class AiomqttClient(Client):
             self._rec.count_code("connack_codes", cause.removeprefix("refused:"))
         self.lost(cause)
 
-    def _record_connect(self, now: int) -> None:
-        rec = self._rec
-        rec.connects += 1
-        rec.count_code("connack_codes", "0x00")
-        rec.reconnects += bool(self._lost_at)
-        if not self._context.recording:
-            return
-        if self._lost_at:
-            rec.reconnect_time.append(now - self._lost_at)
-        else:
-            rec.connect_time.append(now - self._connect_due)
-
     async def _subscribed_to(self, link: Link, now: int) -> bool:
         """Subscribe; whether the client is ready to receive."""
         self._set_phase(Phase.SUBSCRIBING)

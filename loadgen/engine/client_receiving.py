@@ -216,17 +216,17 @@ class Receiving(Sending):
         return subscribes
 
     def _record_connect(self, now: int) -> None:
-        connection = self._connection
-        assert connection is not None
         rec = self._rec
         rec.connects += 1
         rec.count_code("connack_codes", "0x00")
         rec.reconnects += bool(self._lost_at)
         if not self._context.recording:
             return
-        rec.tcp_connect.append(connection.tcp_at - self._started_at)
-        rec.tls_handshake.append(connection.secured_at - connection.tcp_at)
-        rec.mqtt_connect.append(now - connection.secured_at)
+        connection = self._connection
+        if connection is not None:  # a library that connects by itself shows no phases
+            rec.tcp_connect.append(connection.tcp_at - self._started_at)
+            rec.tls_handshake.append(connection.secured_at - connection.tcp_at)
+            rec.mqtt_connect.append(now - connection.secured_at)
         if self._lost_at:
             rec.reconnect_time.append(now - self._lost_at)
         else:
