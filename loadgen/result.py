@@ -122,7 +122,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
             "view": findings.view.to_dict() if findings.view else None,
         },
         "environment": _environment(findings),
-        "warnings": findings.warnings + _unanswered(totals),
+        "warnings": findings.warnings + _unanswered(totals) + _unpromised(findings, totals),
     }
 
 
@@ -147,6 +147,20 @@ def _unanswered(totals: Snapshot) -> list[str]:
             f"{unanswered} messages sent at QoS 1 were never answered; "
             "in the latencies each counts with the time it had waited when it was given up"
         )
+    ]
+
+
+def _unpromised(findings: Findings, totals: Snapshot) -> list[str]:
+    """Say how many publishes the broker refused, or had no subscriber for, although subscribers are planned.
+
+    No promise is broken by them, so they are not lost; nor did they do what they were sent for.
+    """
+    errors = totals.count("publish_errors")
+    if not errors or not any(findings.plan.matches):
+        return []
+    codes = ", ".join(f"{code} x{count}" for code, count in totals.codes("puback_codes").items())
+    return [
+        f"{errors} publishes were not taken or found no subscriber (PUBACK {codes}); judge by publish_errors"
     ]
 
 
@@ -296,10 +310,25 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
         found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
     if not findings.interrupted and findings.plan.publishers and not totals.count("published") and not never:
         found.append((Verdict.INVALID, "nothing was published"))
+    found += [(Verdict.FAIL, what) for what in _nothing_got_through(findings, totals)]
     if findings.ledger is not None and findings.ledger.unaccounted:
         found.append(
             (Verdict.INVALID, f"the ledger lacks {findings.ledger.unaccounted} pairs of the lost worker")
         )
+    return found
+
+
+def _nothing_got_through(findings: Findings, totals: Snapshot) -> list[str]:
+    """Name what broke no promise and yet is no pass: not one message taken, or not one delivered."""
+    ledger = findings.ledger
+    if findings.interrupted or ledger is None or not ledger.expected:
+        return []
+    found = []
+    if totals.count("publish_errors") and not totals.count("acknowledged"):
+        codes = ", ".join(totals.codes("puback_codes"))
+        found.append(f"the broker acknowledged not one publish (PUBACK {codes})")
+    if not ledger.delivered:
+        found.append(f"not one of {ledger.expected} expected deliveries arrived")
     return found
 
 
