@@ -1,15 +1,16 @@
 """What coordinator and worker say to each other: plain values, the same in one process or in many.
 
-coordinator → worker: Setup, Begin, StartStage …, Finish.
+coordinator → worker: Setup, Begin, StartStage …, MarkPublishers …, Finish.
 worker → coordinator: Ready, Progress, Report …, Final or Failed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from loadgen.metrics.outage import Outage
     from loadgen.metrics.packed import PackedSnapshot
     from loadgen.plan.plan import Shard
 
@@ -45,6 +46,15 @@ class StartStage:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPublishers:
+    """Note how far every publisher is: an edge of a fault's window in the ledger. Final has the notes."""
+
+    number: int
+    """The fault's number."""
+    edge: Literal["open", "close"]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Disconnect every client, then answer with Final."""
 
@@ -75,6 +85,8 @@ class Progress:
     """Distinct (message, subscriber) deliveries so far."""
     stage: str
     """The stage the worker is in."""
+    away: int = 0
+    """Clients that were ready and are away against our will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class Report:
     """The snapshot as it goes to disk: written by the worker, so that the coordinator needs not."""
     events: list[dict[str, Any]] = field(default_factory=list)
     events_dropped: int = 0
+    outages: list[Outage] = field(default_factory=list)
+    """The outages that began, or of which more is known, since the last report; each as known now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,10 @@ class Final:
     """Bytes."""
     tls: tuple[str, str] | None
     """(version, cipher) of one connection."""
+    away: int = 0
+    """Clients that were ready once and were not back at the end, before the disconnecting."""
+    marks: dict[int, dict[str, dict[int, int]]] = field(default_factory=dict)
+    """Fault number → edge (`open`, `close`) → publisher number → the sequence number it was to send next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +133,4 @@ class Failed:
     exit_code: int = 107
 
 
-Message = Setup | Begin | StartStage | Finish | Ready | Progress | Report | Final | Failed
+Message = Setup | Begin | StartStage | MarkPublishers | Finish | Ready | Progress | Report | Final | Failed

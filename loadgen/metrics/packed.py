@@ -68,6 +68,7 @@ class PackedSnapshot:
     counters: dict[str, int] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, PackedHistogram] = field(default_factory=dict)
+    tenths: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 def pack_snapshot(snapshot: Snapshot) -> PackedSnapshot:
@@ -81,4 +82,5 @@ def pack_snapshot(snapshot: Snapshot) -> PackedSnapshot:
         snapshot.counters,
         snapshot.gauges,
         {key: pack(histogram) for key, histogram in snapshot.histograms.items()},
+        snapshot.tenths,
     )

@@ -35,6 +35,9 @@ class Snapshot:
     histograms: dict[str, Histogram] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
+    tenths: dict[str, dict[int, int]] = field(default_factory=dict)
+    """The curves of the fleet: `published`, `acknowledged`, `received` in each tenth of a second (how many)
+    and `ready` (how many clients at its end), by the tenth's number since the run's start."""
 
     def __add__(self, other: Snapshot) -> Snapshot:
         """Add two snapshots: over workers when they are of one interval, over time when not.
@@ -85,6 +88,7 @@ class Snapshot:
                 "stage": self.stage,
                 "counters": self.counters,
                 "gauges": self.gauges,
+                "tenths": self.tenths,
                 "histograms": {key: histogram.encode() for key, histogram in self.histograms.items()},
             },
             separators=(",", ":"),
@@ -100,7 +104,11 @@ class Snapshot:
         try:
             fields: dict[str, Any] = json.loads(line)
             histograms = {key: Histogram.decode(text) for key, text in fields.pop("histograms").items()}
-            return cls(histograms=histograms, **fields)
+            tenths = {
+                name: {int(tenth): count for tenth, count in curve.items()}
+                for name, curve in fields.pop("tenths", {}).items()
+            }
+            return cls(histograms=histograms, tenths=tenths, **fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"damaged snapshot: {error}") from error
 
@@ -140,7 +148,15 @@ def _merge(snapshots: Iterable[Snapshot], *, add_gauges: bool) -> Snapshot:
                 total.gauges[key] = total.gauges.get(key, 0) + value
             elif later or key not in total.gauges:
                 total.gauges[key] = value
+        _add_curves(total.tenths, snapshot.tenths)
     return total
+
+
+def _add_curves(total: dict[str, dict[int, int]], more: dict[str, dict[int, int]]) -> None:
+    for name, curve in more.items():
+        sums = total.setdefault(name, {})
+        for tenth, count in curve.items():
+            sums[tenth] = sums.get(tenth, 0) + count
 
 
 def _keys(table: dict[str, Any], name: str, group: str | None) -> list[str]:

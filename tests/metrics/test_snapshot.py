@@ -23,6 +23,10 @@ counters = st.dictionaries(
 # Whole numbers, so that sums of floats do not depend on their order.
 gauges = st.dictionaries(st.sampled_from(["rss", "connected|a"]), st.integers(0, 99).map(float))
 stages = st.sampled_from(["connect", "hold"])
+tenths = st.dictionaries(
+    st.sampled_from(["published", "ready"]),
+    st.dictionaries(st.integers(0, 50), st.integers(0, 9), min_size=1),
+)
 
 
 def snapshots(
@@ -38,6 +42,7 @@ def snapshots(
         histograms=histograms,
         counters=counters,
         gauges=gauges,
+        tenths=tenths,
     )
 
 
