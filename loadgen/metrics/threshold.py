@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from loadgen.metrics.ledger_result import LedgerResult
     from loadgen.metrics.snapshot import Snapshot
 
+Window = tuple[str, str]
+"""`during` or `after`, and the name of a fault."""
+
 RUN = ""
 """The key of the whole run (its recorded stages) in `durations`."""
 
@@ -98,6 +101,9 @@ class _Evidence:
     ledger: LedgerResult | None
     durations: Mapping[str, float]
     stages: Mapping[str, Snapshot]
+    windows: Mapping[Window, Snapshot]
+    window_seconds: Mapping[Window, float]
+    window_ledgers: Mapping[str, LedgerResult]
 
 
 def evaluate(
@@ -106,6 +112,10 @@ def evaluate(
     ledger: LedgerResult | None,
     durations: Mapping[str, float],
     stages: Mapping[str, Snapshot] | None = None,
+    *,
+    windows: Mapping[Window, Snapshot] | None = None,
+    window_seconds: Mapping[Window, float] | None = None,
+    window_ledgers: Mapping[str, LedgerResult] | None = None,
 ) -> list[ThresholdResult]:
     """Hold every threshold against the measurements, in the order given.
 
@@ -115,12 +125,18 @@ def evaluate(
         ledger: What became of the messages; None when there is no ledger (a worker lost, nobody subscribed).
         durations: Seconds by stage name, and under `RUN` the seconds `totals` covers; rates need them.
         stages: Sum of the intervals of each stage, for thresholds that name one.
+        windows: Sum of the intervals during and after each fault that happened, by the name of its plan; for
+            a fault that is repeated also by its own name: the intervals of any of its repetitions.
+        window_seconds: How long those intervals are together; rates need them.
+        window_ledgers: What became of the messages sent during each fault, by the same names.
 
     Returns:
         One result a threshold; no samples, an unknown metric or an unsettled ledger make it invalid, never a
         quiet pass.
     """
-    evidence = _Evidence(totals, ledger, durations, stages or {})
+    evidence = _Evidence(
+        totals, ledger, durations, stages or {}, windows or {}, window_seconds or {}, window_ledgers or {}
+    )
     return [_evaluate(spec, evidence) for spec in specs]
 
 

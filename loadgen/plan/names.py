@@ -40,7 +40,7 @@ def _string_fault(text: str) -> str:
     return ""
 
 
-def faults(
+def wrong_texts(
     client_id: str, topics: Iterable[str], filters: Iterable[str], properties: Iterable[tuple[str, str]]
 ) -> Iterator[str]:
     """Everything that MQTT forbids in one client's texts, each as a sentence."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError, Problem
-from loadgen.plan.names import faults
+from loadgen.plan.faults import FaultPlan, plan_faults
+from loadgen.plan.names import wrong_texts
 from loadgen.plan.pacer import splitmix64
 from loadgen.plan.payload import HEADER_SIZE
 from loadgen.plan.schedule import segments
@@ -76,6 +77,8 @@ class Plan:
     -1: not at all."""
     driver: str = "native"
     """The library that makes the connections, one of `engine.driver.DRIVERS`."""
+    faults: tuple[FaultPlan, ...] = ()
+    """What is done to the target, in the order of time."""
 
     @property
     def publishers(self) -> int:
@@ -176,7 +179,7 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
             owners[client_id] = where
             problems += [
                 Problem(where, fault, f"the certificate is {identity.certificate}: use other fields of it")
-                for fault in faults(
+                for fault in wrong_texts(
                     client_id,
                     (*(each.topic for each in streams), *([will.topic] if will else ())),
                     (each.filter for each in filters),
@@ -210,6 +213,7 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
         {stage.name: segment for stage, segment in zip(holds, laid, strict=True)},
         matches,
         not_to_itself,
+        faults=plan_faults(scenario),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from loadgen.plan.logins import login_rule
 
@@ -38,6 +38,17 @@ class GroupSettings:
     backoff_min: int
     backoff_max: int
     max_attempts: int | None
+    reconnect_order: Literal["round-robin", "random", "in-order", "stick"] | None
+    """Which node next after a loss or a failed attempt; None: the next of the client's own list."""
+    jitter: Literal["full", "none"]
+    """Whether a wait is by chance up to the doubled one, or exactly it."""
+    resume: bool
+    """Whether a reconnect asks for the session that the broker kept; else it begins with a clean start."""
+    resend: bool
+    """Whether unacknowledged publishes are sent again after a loss; else they are abandoned."""
+    tcp_timeout: int
+    tls_timeout: int
+    connack_timeout: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ def source_of(client: int, nodes: int, sources: int) -> int:
 def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
     """The settings of every group, in the scenario's order."""
     settings: dict[str, GroupSettings] = {}
+    timeouts = scenario.target.timeouts
     first = 0
     for name, group in scenario.groups.items():
         settings[name] = GroupSettings(
@@ -101,6 +113,13 @@ def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
             backoff_min=group.reconnect.backoff.min,
             backoff_max=group.reconnect.backoff.max,
             max_attempts=group.reconnect.max_attempts,
+            reconnect_order=group.reconnect.order,
+            jitter=group.reconnect.jitter,
+            resume=group.reconnect.resume,
+            resend=group.reconnect.resend,
+            tcp_timeout=group.reconnect.tcp_timeout or timeouts.tcp,
+            tls_timeout=group.reconnect.tls_timeout or timeouts.tls,
+            connack_timeout=group.reconnect.connack_timeout or timeouts.connack,
         )
         first += group.clients
     return settings

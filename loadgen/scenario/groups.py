@@ -59,13 +59,15 @@ class SessionSettings(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Bounds of the exponential wait between attempts to reconnect, in nanoseconds."""
+    """Bounds of the exponential wait between attempts to reconnect, in nanoseconds; both 0: no wait."""
 
     min: int
     max: int
 
     def __str__(self) -> str:
-        """`200ms..10s`."""
+        """`200ms..10s`, or `1s` when both are equal."""
+        if self.min == self.max:
+            return format_duration(self.min)
         return f"{format_duration(self.min)}..{format_duration(self.max)}"
 
 
@@ -75,7 +77,11 @@ def _backoff(value: object) -> Backoff:
     first, dots, last = value.partition("..") if isinstance(value, str) else (value, "", "")
     minimum = parse_duration(first)
     maximum = parse_duration(last) if dots else minimum
-    if minimum == 0 or minimum > maximum:
+    if minimum == 0 and maximum:
+        raise malformed(
+            f'"{value}" begins with no wait, and nothing doubled is nothing', "write 0s alone, or 1ms..10s"
+        )
+    if minimum > maximum:
         raise malformed(f'"{value}" is no range of waits', "write the shorter first: 200ms..10s")
     return Backoff(minimum, maximum)
 
@@ -87,13 +93,29 @@ class Reconnect(Strict):
         Backoff,
         PlainValidator(_backoff),
         PlainSerializer(str, return_type=str),
-        WithJsonSchema({"type": "string", "examples": ["200ms..10s", "1s"]}),
+        WithJsonSchema({"type": "string", "examples": ["200ms..10s", "1s", "0s"]}),
     ] = Backoff(200_000_000, 10 * NS_PER_S)
-    """Shortest and longest wait before an attempt; doubled each time, with jitter."""
+    """Shortest and longest wait before an attempt, doubled each time; `0s` never waits: a storm."""
+    jitter: Literal["full", "none"] = "full"
+    """`full`: each wait is by chance (that the seed decides) between the shortest and the doubled one;
+    `none`: exactly the doubled one, so clients that were cut together come back together."""
+    order: Literal["round-robin", "random", "in-order", "stick"] | None = None
+    """Which node after a loss: the next one of `uris` (`round-robin`), another one by chance (`random`), from
+    the first of `uris` on (`in-order`), or the same (`stick`); as `target.spread` says when left out."""
     max_attempts: Positive | None = None
     """Give up after so many in a row; never when left out."""
     enabled: Flag = True
     """Reconnect at all."""
+    resume: Flag = True
+    """Ask for the session that the broker kept; `false`: every reconnect has a clean start."""
+    resend: Flag = True
+    """Send unacknowledged publishes again; `false`: they are given up when the connection is lost."""
+    tcp_timeout: PositiveDuration | None = None
+    """As `target.timeouts.tcp`, for this group."""
+    tls_timeout: PositiveDuration | None = None
+    """As `target.timeouts.tls`, for this group."""
+    connack_timeout: PositiveDuration | None = None
+    """As `target.timeouts.connack`, for this group."""
 
 
 def _keep_alive(value: int) -> int:

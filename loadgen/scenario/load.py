@@ -10,6 +10,7 @@ from loadgen.errors import ConfigError, Problem
 from loadgen.scenario.clients import check_client_ids, check_common_names
 from loadgen.scenario.document import Document, Origin, read_document
 from loadgen.scenario.explain import Finding, explain, locate
+from loadgen.scenario.fault_checks import check_faults
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import apply_override
 from loadgen.scenario.parts import Parts, parts_of, salvage
@@ -119,6 +120,7 @@ def _check(parts: Parts, metrics: Mapping[str, str] | None) -> list[Finding]:
     return [
         *check_references(parts, metrics),
         *check_stages(parts),
+        *check_faults(parts),
         *check_common_names(parts),
         *check_client_ids(parts),
         *check_topics(parts),

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from loadgen.errors import Problem
 from loadgen.scenario.base import Name, Strict, Text, Whole, one_or_many
+from loadgen.scenario.control import Control, Kubernetes
+from loadgen.scenario.faults import Fault, Faults, Moment, Repeat
 from loadgen.scenario.groups import (
     Backoff,
     Group,
@@ -31,17 +33,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backoff",
+    "Control",
     "Directory",
+    "Fault",
     "GeneratorLimits",
     "Group",
     "IdentitySet",
     "Issue",
+    "Kubernetes",
     "Lanes",
     "Load",
     "Management",
+    "Moment",
     "Payload",
     "Publish",
     "Reconnect",
+    "Repeat",
     "SanTemplates",
     "Scenario",
     "Secret",
@@ -87,6 +94,8 @@ class Scenario(Strict):
     """Groups of clients by name; the order is kept."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     """What happens one after the other."""
+    faults: Faults = ()
+    """What is done to the target meanwhile, and when it is healed."""
     thresholds: dict[
         str,
         Annotated[tuple[Text, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])],

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from loadgen.scenario.explain import follows, locate
+from loadgen.scenario.faults import Fault, with_names
 from loadgen.scenario.groups import Group
 from loadgen.scenario.identities import IdentitySet
 from loadgen.scenario.stages import Stage
+from loadgen.scenario.target import Target
 
 _STAND_INS: dict[str | int, object] = {
     "clients": 1,
@@ -53,6 +55,8 @@ class Parts:
     thresholds: Mapping[str, Sequence[str]]
     embedded: bool = False
     """Whether the target is the embedded broker."""
+    target: Target | None = None
+    faults: Sequence[Fault | None] = ()
 
 
 def parts_of(scenario: Scenario) -> Parts:
@@ -63,6 +67,8 @@ def parts_of(scenario: Scenario) -> Parts:
         scenario.stages,
         scenario.thresholds,
         scenario.target.kind == "embedded",
+        scenario.target,
+        scenario.faults,
     )
 
 
@@ -76,12 +82,16 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
     groups = _section(pruned, "groups")
     stages = pruned.get("stages") if isinstance(pruned, dict) else None
     thresholds = _section(pruned, "thresholds")
+    target = _section(pruned, "target")
+    faults = pruned.get("faults") if isinstance(pruned, dict) else None
     return Parts(
         {name: _try(IdentitySet, value) for name, value in identities.items()},
         {name: _try(Group, value) for name, value in groups.items()},
         [_try(Stage, value) for value in stages] if isinstance(stages, list) else [],
         {key: found for key, value in thresholds.items() if (found := _texts(value)) is not None},
-        _section(pruned, "target").get("kind") == "embedded",
+        target.get("kind") == "embedded",
+        _try(Target, target),
+        with_names([_try(Fault, value) for value in faults]) if isinstance(faults, list) else (),
     )
 
 

@@ -36,16 +36,22 @@ class Load:
 
     def __str__(self) -> str:
         """`100%`, or `10%..100%` for a ramp."""
-        start, end = (_percent_text(factor) for factor in (self.start, self.end))
+        start, end = (format_percent(factor) for factor in (self.start, self.end))
         return start if start == end else f"{start}..{end}"
 
 
-def _percent_text(factor: float) -> str:
+def format_percent(factor: float) -> str:
+    """Write a factor as `parse_percent` reads it: 0.5 is `50%`."""
     text = f"{Decimal(repr(factor)) * 100:f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
-def _percent(text: str) -> float:
+def parse_percent(text: str) -> float:
+    """Read `50%` as 0.5.
+
+    Raises:
+        PydanticCustomError: no percent sign, or no number.
+    """
     match = _PERCENT.fullmatch(text.strip())
     if match is None:
         raise malformed(f'"{text}" is not a percentage', "write for example 50%, or 10%..100% for a ramp")
@@ -67,8 +73,8 @@ def parse_load(value: object) -> Load:
             f"write {value}%" if bare else "write for example 50%, or 10%..100% for a ramp",
         )
     first, dots, last = value.partition("..")
-    start = _percent(first)
-    return Load(start, _percent(last) if dots else start)
+    start = parse_percent(first)
+    return Load(start, parse_percent(last) if dots else start)
 
 
 LoadField = Annotated[

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from loadgen.scenario.base import Flag, Strict, Text, malformed, one_or_many
 from loadgen.scenario.ciphers import CipherField
+from loadgen.scenario.control import Control
 from loadgen.scenario.login import ClientIdField, Login, LoginField
 from loadgen.scenario.secret import Secret
 from loadgen.scenario.sources import SourceField
@@ -109,6 +110,8 @@ class Target(Strict):
     """TLS settings of the clients."""
     management: Management | None = None
     """The management API; without it the broker's view is not checked."""
+    control: Control | None = None
+    """How to get hold of the nodes, for faults; without it only some kinds are possible."""
     timeouts: Timeouts = Timeouts()
     """Limits of the phases of a connection."""
     login: LoginField = Login.model_validate({})
@@ -129,16 +132,28 @@ class Target(Strict):
     def _fits_its_kind(self) -> Target:
         if self.kind == "rabbitmq" and not self.uris:
             raise malformed("no node to connect to", "add uris: [mqtts://host:8883], or write kind: embedded")
-        if self.kind == "embedded" and (self.uris or self.management is not None):
+        others = (self.management, self.control)
+        if self.kind == "embedded" and (self.uris or any(each is not None for each in others)):
             raise malformed(
-                "the embedded broker chooses its own address and has no management API",
-                "remove uris and management, or write kind: rabbitmq",
+                "the embedded broker chooses its own address and has neither management API nor node control",
+                "remove uris, management and control, or write kind: rabbitmq",
             )
         if len(set(self.uris)) != len(self.uris):
             raise malformed("uris names a node twice", "remove the second")
+        if self.control is not None and self.control.kind != "local":
+            self._check_control(self.control)
         if len(set(self.sources)) != len(self.sources):
             raise malformed("source_addresses names an address twice", "remove the second")
         return self
+
+    def _check_control(self, control: Control) -> None:
+        if len(control.nodes) != len(self.uris):
+            raise malformed(
+                f"{control.where} of control names {len(control.nodes)} nodes, and uris {len(self.uris)}",
+                "name the same nodes in the same order",
+            )
+        if len(set(control.nodes)) != len(control.nodes):
+            raise malformed(f"{control.where} of control names a node twice", "remove the second")
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.plan.names import client_id_fault, faults, filter_fault, topic_fault
+from loadgen.plan.names import client_id_fault, filter_fault, topic_fault, wrong_texts
 
 
 @pytest.mark.parametrize("topic", ["a", "/", "a//b", "$SYS/x", "é" * 30_000])
@@ -26,7 +26,7 @@ def test_filters_that_it_does_not(topic_filter: str) -> None:
 
 
 def test_every_fault_of_a_client_is_told() -> None:
-    assert not list(faults("id", ["a"], ["a/#"], [("k", "v")]))
-    found = list(faults("", ["a/#"], ["a#"], [("k", "v" * 70_000)]))
+    assert not list(wrong_texts("id", ["a"], ["a/#"], [("k", "v")]))
+    found = list(wrong_texts("", ["a/#"], ["a#"], [("k", "v" * 70_000)]))
     assert [each.split()[0] for each in found] == ["client", "topic", "filter", "user"]
     assert client_id_fault("x" * 65_536)

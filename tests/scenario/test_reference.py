@@ -12,7 +12,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "scenario.md").read_text(encoding="
 
 
 def test_every_key_is_in_the_reference() -> None:
-    named = {part for code in re.findall(r"`([^`\n]+)`", TEXT) for part in re.findall(r"\w+", code)}
+    named = {part for code in re.findall(r"`([^`\n]+)`", TEXT) for part in re.findall(r"[\w-]+", code)}
     schema = json_schema()
     keys = {key for model in (schema, *schema["$defs"].values()) for key in model.get("properties", {})}
     assert keys - named == set()
