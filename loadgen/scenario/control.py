@@ -11,7 +11,7 @@ from loadgen.scenario.base import Strict, Text, malformed
 ControlKind = Literal["local", "compose", "kubernetes"]
 CONTROL_KINDS: tuple[ControlKind, ...] = ("local", "compose", "kubernetes")
 
-Names = Annotated[tuple[Annotated[Text, Field(min_length=1)], ...], Field(min_length=1)]
+NodeName = Annotated[Text, Field(min_length=1)]
 
 
 class Kubernetes(Strict):
@@ -19,7 +19,7 @@ class Kubernetes(Strict):
 
     namespace: Annotated[Text, Field(min_length=1)]
     """Namespace of the pods."""
-    pods: Names
+    pods: Annotated[tuple[NodeName, ...], Field(min_length=1)]
     """The pods, in the order of `uris`."""
     context: Text | None = None
     """Context of kubectl's configuration; the current one when left out."""
@@ -36,7 +36,7 @@ class Control(Strict):
     """Compose file of the nodes."""
     project: Text | None = None
     """`compose`: its project name; compose's choice when left out."""
-    services: Names | None = None
+    services: tuple[NodeName, ...] = ()
     """`compose`: the services, in the order of `uris`."""
     kubernetes: Kubernetes | None = None
     """Pods of a Kubernetes cluster."""
@@ -50,9 +50,9 @@ class Control(Strict):
                 f"needs exactly one of local, compose and kubernetes, and has {has}",
                 "write for example control: {local: .loadgen/cluster}",
             )
-        if self.compose is None and (self.project is not None or self.services is not None):
+        if self.compose is None and (self.project is not None or self.services):
             raise malformed("project and services belong to compose", "remove them")
-        if self.compose is not None and self.services is None:
+        if self.compose is not None and not self.services:
             raise malformed("no services are named", "add services: [rmq1, rmq2, rmq3], in the order of uris")
         return self
 
@@ -66,7 +66,7 @@ class Control(Strict):
         """Names of services or pods; empty for a local cluster, whose folder knows them."""
         if self.kubernetes is not None:
             return self.kubernetes.pods
-        return self.services or ()
+        return self.services
 
     @property
     def where(self) -> str:
