@@ -12,6 +12,7 @@ from loadgen.backend.messages import (
     Failed,
     Final,
     Finish,
+    MarkPublishers,
     Message,
     Progress,
     Ready,
@@ -27,6 +28,7 @@ from loadgen.metrics.packed import pack_snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from loadgen.metrics.outage import Outage
     from loadgen.metrics.snapshot import Snapshot
 
 _PROGRESS_EVERY = 0.2  # s
@@ -90,6 +92,8 @@ class Worker:
                 connect_rate=message.connect_rate,
                 groups=message.groups,
             )
+        elif isinstance(message, MarkPublishers):
+            fleet.mark(message.number, message.edge)
         elif isinstance(message, Finish):
             await self._finish(fleet)
             return True
@@ -98,18 +102,33 @@ class Worker:
     async def _finish(self, fleet: Fleet) -> None:
         tls = fleet.tls_in_use()
         never = sum(1 for client in fleet.clients if not client.was_ready)
+        away = sum(client.away for client in fleet.clients)
         await fleet.stop()
         publishers, subscribers = fleet.ledger()
         cpu = process_usage()[0] - self._cpu_before
-        self._send(Final(self._number, publishers, subscribers, never, cpu, peak_rss(), tls))
+        self._send(
+            Final(
+                self._number,
+                publishers,
+                subscribers,
+                never,
+                cpu,
+                peak_rss(),
+                tls,
+                away=away,
+                marks=fleet.marks(),
+            )
+        )
 
     def _tell_progress(self) -> None:
         assert self._fleet is not None
         self._progress_timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY, self._tell_progress)
         self._send(Progress(worker=self._number, stage=self._fleet.stage, **self._fleet.progress()))
 
-    def _report(self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int) -> None:
-        self._send(Report(pack_snapshot(snapshot), snapshot.to_json(), events, dropped))
+    def _report(
+        self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int, outages: list[Outage]
+    ) -> None:
+        self._send(Report(pack_snapshot(snapshot), snapshot.to_json(), events, dropped, outages))
 
     @contextlib.contextmanager
     def _watching_callbacks(self) -> Iterator[None]:

@@ -83,6 +83,7 @@ class AiomqttClient(Client):
 
     def _open(self) -> None:
         self._attempt += 1
+        self._begin_again()
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
         self._rec.connect_attempts += 1
@@ -281,6 +282,7 @@ class AiomqttClient(Client):
     def _give_up(self) -> None:
         connected = self.phase is Phase.SUBSCRIBING
         self._set_phase(Phase.FAILED)
+        self._outage_for_good()
         self._disarm()
         self._stop_sending()
         self._context.settled(self)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loadgen.engine.backoff import Backoff
 from loadgen.engine.client_churn import Churning
 from loadgen.engine.dialing import dial_from
+from loadgen.engine.node_order import next_place
 from loadgen.engine.phase import PHASE_WORDS, Phase, is_permanent
 from loadgen.engine.transport import Connection, cause_of
 
@@ -38,12 +39,13 @@ class Client(Churning):
     def _open(self) -> None:
         """Start an attempt."""
         self._attempt += 1
+        self._begin_again()
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
         self._rec.connect_attempts += 1
         self._connection = Connection(self, self._make_tls)
         self._opening = self._context.loop.create_task(self._open_tcp(self._connection))
-        self._arm(self._context.target.tcp_timeout)
+        self._arm(self._group.tcp_timeout)
 
     async def _open_tcp(self, connection: Connection) -> None:
         """Connect to the first of the node's addresses that takes the connection."""
@@ -71,7 +73,7 @@ class Client(Churning):
     def _make_tls(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """TCP is up (called by the connection)."""
         self._set_phase(Phase.TLS)
-        self._arm(self._context.target.tls_timeout)
+        self._arm(self._group.tls_timeout)
         return self._context.make_tls(self.plan.identity, self.node, incoming, outgoing)
 
     def secured(self) -> None:
@@ -79,8 +81,8 @@ class Client(Churning):
         connection = self._connection
         assert connection is not None
         self._set_phase(Phase.MQTT)
-        self._arm(self._context.target.connack_timeout)
-        self._session.connect()
+        self._arm(self._group.connack_timeout)
+        self._session.connect(clean=bool(self._lost_at) and not self._group.resume)
         self.last_sent = self.last_received = connection.secured_at
         connection.send(self._session.take())
 
@@ -99,9 +101,14 @@ class Client(Churning):
             return
         self._session.connection_lost()
         self._ping_sent_at = 0
+        if phase is Phase.MQTT and connection is not None:
+            self._waited_for_connack(connection, now, cause)
         if phase in (Phase.READY, Phase.LEAVING) or (phase is Phase.SUBSCRIBING and self._subscribed_once):
             rec.disconnects += 1
             rec.count_code("disconnect_codes", cause)
+            self._outage_begins(cause, now)
+            if not self._group.resend:
+                self._abandon(now)
             self._lost_at = now
             # Lost again before anything got through: it is the same outage.
             self._down_since = self._down_since or now
@@ -113,6 +120,7 @@ class Client(Churning):
             # What is wrong with a certificate names its file; a code for each of thousands is no count.
             code = "certificate" if cause.startswith("certificate:") else cause
             rec.count_code("connect_errors", f"{PHASE_WORDS[phase]}:{code}")
+            self._attempt_failed(phase, code, now)
         self._context.note("lost", self, phase=PHASE_WORDS.get(phase, "ready"), cause=cause)
         self._retry(cause)
 
@@ -126,9 +134,14 @@ class Client(Churning):
         self._set_phase(Phase.WAITING)
         if self._backoff is None:
             seed = self._context.seed ^ (self.plan.number << 20)
-            self._backoff = Backoff(group.backoff_min, group.backoff_max, seed)
-        self._node += 1
-        self._timer = self._context.loop.call_later(self._backoff.next() / 1e9, self._reopen)
+            self._backoff = Backoff(group.backoff_min, group.backoff_max, seed, jitter=group.jitter == "full")
+        self._moves += 1
+        chance = self._context.seed ^ (self.plan.number << 20) ^ (self._moves << 44)
+        self._place = next_place(self.plan.nodes, self._place, group.reconnect_order, self._attempt, chance)
+        wait = self._backoff.next()
+        if self._outage is not None and not self._outage.ended:
+            self._outage.waited += wait
+        self._timer = self._context.loop.call_later(wait / 1e9, self._reopen)
 
     def _reopen(self) -> None:
         self._timer = None

@@ -19,6 +19,7 @@ from loadgen.mqtt.events import (
     Disconnected,
     Event,
     Pong,
+    Redelivered,
     Refused,
     Subscribed,
 )
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from loadgen.engine.stream import InFlight
 
+_LATE = 30_000_000_000
+"""How late (ns) a redelivery is to be named: RabbitMQ 4.3 redelivers from quorum queues after 60 s."""
 _NEVER_EXPIRES = 0xFFFFFFFF
 """A session expiry interval that means never [MQTT-3.1.2.11.2], seconds."""
 
@@ -99,16 +102,24 @@ class Receiving(Sending):
             self._counts.unique += 1
             if place == REORDERED:
                 rec.reordered += 1
-        if self._down_since:
-            self._recovered(now)
+        if self._awaits_delivery:
+            self._first_delivery(now)
         if (book := self._context.books.recorder(intended, rec)) is not None:
             book.delivery_latency.append(now - intended)
 
-    def _recovered(self, now: int) -> None:
-        """A message got through, one way or the other: the outage is over for this client."""
-        if self._context.recording:
-            self._rec.recovery_time.append(now - self._down_since)
-        self._down_since = 0
+    def _on_redelivered(self, packet: PublishPacket, now: int) -> None:
+        """Take a message that has the DUP flag, which is no proof that it came before."""
+        payload = packet.payload
+        log = self.log
+        if log is not None and len(payload) >= HEADER_SIZE and payload.startswith(MAGIC):
+            _, flags, run_id, publisher, sequence, intended = HEADER.unpack_from(payload)
+            if flags == MESSAGE and run_id == self._context.run_id and not log.has(publisher, sequence):
+                rec = self._rec
+                rec.dup_flagged += 1
+                rec.late_redeliveries += now - intended >= _LATE
+                if (book := self._context.books.recorder(intended, rec)) is not None:
+                    book.redelivery_latency.append(now - intended)
+        self._on_message(packet, now)
 
     def _was_retained(self, payload: bytes) -> bool:
         """Whether a message with the retain flag is one that the broker had kept, and no delivery to expect.
@@ -139,8 +150,8 @@ class Receiving(Sending):
         if event.reason == 0:
             stream.log.ack(sequence)
             rec.acknowledged += 1
-            if self._down_since:
-                self._recovered(now)
+            if self._awaits_ack:
+                self._first_ack(now)
         else:
             # 0x10 (nobody subscribed) and 0x80 up: the broker promised nothing, so the ledger hears of no
             # acknowledgement.
@@ -162,6 +173,8 @@ class Receiving(Sending):
         elif isinstance(event, Disconnected):
             if self._connection is not None:
                 self._connection.abort(f"disconnect:0x{event.reason:02X}")
+        elif isinstance(event, Redelivered):
+            self._on_redelivered(event.message, now)
         elif isinstance(event, Pong):
             self._ping_sent_at = 0
 
@@ -177,7 +190,7 @@ class Receiving(Sending):
             self._set_phase(Phase.SUBSCRIBING)
             self._subscribe_at = now
             self._subscribe()
-            self._arm(self._context.target.connack_timeout)
+            self._arm(self._group.connack_timeout)
         else:
             self._ready()
 
@@ -192,6 +205,7 @@ class Receiving(Sending):
     def _admitted(self, now: int, *, session_present: bool, resent: int, abandoned: Sequence[object]) -> bool:
         """Account for a session that the broker opened or resumed; whether it lacks our subscriptions."""
         rec = self._rec
+        self._outage_admitted(now, session_present=session_present)
         rec.republished += resent
         rec.abandoned += len(abandoned)
         self._record_unanswered(abandoned, now)
@@ -220,9 +234,11 @@ class Receiving(Sending):
         rec.connects += 1
         rec.count_code("connack_codes", "0x00")
         rec.reconnects += bool(self._lost_at)
+        connection = self._connection
+        if connection is not None:
+            self._waited_for_connack(connection, now)
         if not self._context.recording:
             return
-        connection = self._connection
         if connection is not None:  # a library that connects by itself shows no phases
             rec.tcp_connect.append(connection.tcp_at - self._started_at)
             rec.tls_handshake.append(connection.secured_at - connection.tcp_at)
@@ -238,7 +254,7 @@ class Receiving(Sending):
         One that was to end with the connection, or had expired, never promised what was missed meanwhile.
         """
         expiry = self._group.session_expiry
-        if not expiry or self._group.clean_start:
+        if not expiry or self._group.clean_start or (self._lost_at and not self._group.resume):
             return False
         return expiry == _NEVER_EXPIRES or now - (self._lost_at or self._left_at) < expiry * 1_000_000_000
 
@@ -260,6 +276,7 @@ class Receiving(Sending):
         rec = self._rec
         if self._context.recording:
             rec.subscribe_time.append(now - self._subscribe_at)
+        self._outage_subscribed(now)
         refused = False
         for reason, wanted in zip(reasons, self.plan.filters, strict=True):
             rec.count_code("suback_codes", f"0x{reason:02X}")

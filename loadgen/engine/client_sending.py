@@ -6,7 +6,7 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
-from loadgen.engine.client_state import ClientState
+from loadgen.engine.client_outage import Enduring
 from loadgen.engine.phase import Phase
 from loadgen.engine.stream import InFlight, Stream
 from loadgen.mqtt.core import ForbiddenError
@@ -26,7 +26,7 @@ _BLOCKED = 0
 _REFUSED = -1
 
 
-class Sending(ClientState):
+class Sending(Enduring):
     """What a client does with the messages its streams ask for."""
 
     __slots__ = ()
@@ -156,6 +156,8 @@ class Sending(ClientState):
     # -- the two ways a connecting client settles ---------------------------------------------------
 
     def _ready(self) -> None:
+        if self._lost_at:
+            self._outage_over(monotonic_ns())
         self._lost_at = self._left_at = self._attempt = 0
         self._backoff = None
         self._was_ready = True
@@ -167,6 +169,7 @@ class Sending(ClientState):
     def _give_up(self) -> None:
         """Be gone for the rest of the run: nothing more is sent, and nothing of it is waited for."""
         self._set_phase(Phase.FAILED)
+        self._outage_for_good()
         self._disarm()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -176,6 +179,13 @@ class Sending(ClientState):
         self._record_unanswered(self._session.unacknowledged_tokens(), monotonic_ns())
         self._counts.inflight -= self._session.unacknowledged
         self._context.settled(self)
+
+    def _abandon(self, now: int) -> None:
+        """Give up what was sent and not acknowledged, so that it is not sent again."""
+        tokens = self._session.abandon()
+        self._rec.abandoned += len(tokens)
+        self._record_unanswered(tokens, now)
+        self._counts.inflight -= len(tokens)
 
     def _record_unanswered(self, tokens: Iterable[object], now: int) -> None:
         """Record how long publishes have waited that will get no answer any more: at least that.

@@ -42,9 +42,10 @@ class ClientState:
         "_left_at",
         "_lived",
         "_lost_at",
-        "_node",
+        "_moves",
         "_opening",
         "_ping_sent_at",
+        "_place",
         "_rec",
         "_session",
         "_started_at",
@@ -91,8 +92,10 @@ class ClientState:
         self._backlog: deque[tuple[Stream, int]] | None = None
         """(stream, intended ns) of messages that the connection did not take yet, oldest first."""
         self._backoff: Backoff | None = None
-        self._node = 0
-        """How often it went on to the next node."""
+        self._place = 0
+        """Place of the present node in the plan's order."""
+        self._moves = 0
+        """How often it chose the next node."""
         self._attempt = 0
         """Attempts since it was ready last."""
         self._connect_due = 0
@@ -122,7 +125,7 @@ class ClientState:
     @property
     def node(self) -> int:
         """Number of the node that the current or last attempt goes to."""
-        return self.plan.nodes[self._node % len(self.plan.nodes)]
+        return self.plan.nodes[self._place]
 
     @property
     def was_ready(self) -> bool:

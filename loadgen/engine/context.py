@@ -9,6 +9,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from loadgen.engine.bookkeeping import StageBooks
+from loadgen.engine.outage_log import OutageLog
 from loadgen.engine.phase import Phase
 from loadgen.errors import TargetError
 from loadgen.identity.tls import IdentityContexts
@@ -74,6 +75,8 @@ class FleetContext:
         """Called when a client has become ready or failed."""
         self.events: list[dict[str, Any]] = []
         self.events_dropped = 0
+        self.outages = OutageLog()
+        self.node_names = target.node_names
         self._noted: set[str] = set()
         self._addresses: list[tuple[tuple[str, int], ...]] = []
         self.counts = Counts()
@@ -88,7 +91,8 @@ class FleetContext:
             TargetError: a name cannot be resolved.
         """
         self._addresses = []
-        for host, port in self.target.nodes:
+        for number, node in enumerate(self.target.nodes):
+            host, port = self.target.via.get(number, node)
             try:
                 found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except OSError as error:

@@ -8,6 +8,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from loadgen.engine.context import FleetContext
+from loadgen.engine.curve import Curve
 from loadgen.engine.driver import client_factory
 from loadgen.engine.health import LoopLagProbe, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from loadgen.engine.client import Client
     from loadgen.engine.client_state import ClientState
     from loadgen.engine.stream import Stream
+    from loadgen.metrics.outage import Outage
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.pacer import Pacer
     from loadgen.plan.plan import Shard
@@ -39,9 +41,9 @@ class Fleet:
         shard: Shard,
         run_id: int,
         seed: int,
-        report: Callable[[Snapshot, list[dict[str, Any]], int], None],
+        report: Callable[[Snapshot, list[dict[str, Any]], int, list[Outage]], None],
     ) -> None:
-        """Build the clients; `report` takes each interval's snapshot, events and number of dropped ones."""
+        """Build the clients; `report` takes an interval's snapshot, events, number of dropped ones, outages."""
         self.shard = shard
         self._loop = asyncio.get_running_loop()
         self.context = FleetContext(self._loop, shard.target, run_id, seed, shard.number)
@@ -59,6 +61,8 @@ class Fleet:
         ]
         self._pacing = PacingDriver(self._loop, self._pacing_lines())
         self._wheel = KeepAliveWheel(self._loop)
+        self._curve = Curve(self._loop, self._recorder, lambda: self.progress()["ready"])
+        self._marks: list[tuple[int, str, list[int]]] = []
         self._probe = LoopLagProbe(self._loop, self._recorder, lambda: self.context.recording)
         self._stage_timers: list[asyncio.TimerHandle] = []
         self._connect_timer: asyncio.Handle | None = None
@@ -107,6 +111,7 @@ class Fleet:
         self._boundary = origin + _SECOND
         self._probe.start()
         self._wheel.start()
+        self._curve.start(origin)
         self._arm_interval()
 
     # -- stages ----------------------------------------------------------------------------------
@@ -207,6 +212,7 @@ class Fleet:
             "ready": ready,
             "failed": failed,
             "pending": len(self._connecting),
+            "away": self.context.outages.away,
             "inflight": counts.inflight,
             "backlog": counts.backlog,
             "expected": counts.expected,
@@ -225,8 +231,8 @@ class Fleet:
             self._cut(now)
         self._arm_interval()
 
-    def _cut(self, now: int) -> None:
-        """End the interval here and report it."""
+    def _cut(self, now: int, *, last: bool = False) -> None:
+        """End the interval here and report it; `last`: with all that is left to report."""
         if not self._origin or now <= self._interval_start:
             return
         for client in self.clients:
@@ -239,13 +245,19 @@ class Fleet:
             # No time of its own: it belongs to a stage whose seconds are over.
             late = recorder.snapshot(interval=interval, start_ns=now, end_ns=now, stage=stage)
             if late.histograms:
-                self._report(late, [], 0)
+                self._report(late, [], 0, [])
+        tenths = self._curve.interval_ends(last=last)
         snapshot = self._recorder.snapshot(
             interval=interval, start_ns=start, end_ns=now, stage=self.stage, gauges=self._gauges()
         )
+        snapshot.tenths = tenths
+        outages = self.context.outages
         events, self.context.events = self.context.events, []
+        events += outages.events(now, last=last)
         dropped, self.context.events_dropped = self.context.events_dropped, 0
-        self._report(snapshot, events, dropped)
+        if last:
+            dropped += outages.unwritten
+        self._report(snapshot, events, dropped, outages.take())
 
     def _gauges(self) -> dict[str, float]:
         gauges: dict[str, float] = {}
@@ -284,9 +296,10 @@ class Fleet:
         self._wheel.stop()
         await self._disconnect()
         self._probe.stop()
+        self._curve.stop()
         if self._interval_timer is not None:
             self._interval_timer.cancel()
-        self._cut(monotonic_ns())
+        self._cut(monotonic_ns(), last=True)
         if self._collector is not None:
             gc.set_threshold(*self._collector)
             gc.unfreeze()
@@ -296,11 +309,25 @@ class Fleet:
         ending = asyncio.Semaphore(0)
         connections = 0
         for turn, client in enumerate(self.clients):
+            client.run_over()
             connections += client.stop(ending.release)
             if turn % _CLOSES_PER_TURN == _CLOSES_PER_TURN - 1:
                 await asyncio.sleep(0)
         for _ in range(connections):
             await ending.acquire()
+
+    def mark(self, number: int, edge: str) -> None:
+        """Note how far every publisher is: an edge of fault `number`'s window."""
+        sent = [stream.log.sent for client in self.clients for stream in client.streams]
+        self._marks.append((number, edge, sent))
+
+    def marks(self) -> dict[int, dict[str, dict[int, int]]]:
+        """Fault number → edge → publisher → the sequence number it was to send next."""
+        publishers = [stream.publisher for client in self.clients for stream in client.streams]
+        marks: dict[int, dict[str, dict[int, int]]] = {}
+        for number, edge, sent in self._marks:
+            marks.setdefault(number, {})[edge] = dict(zip(publishers, sent, strict=True))
+        return marks
 
     def tls_in_use(self) -> tuple[str, str] | None:
         """(TLS version, cipher) of a connected client, None when there is none."""

@@ -46,12 +46,19 @@ _ALL = (
     _histogram("detect_time", "last sign of life of a connection → its loss noticed"),
     _histogram("reconnect_time", "loss of a connection noticed → CONNACK of the next one"),
     _histogram("recovery_time", "loss noticed → first acknowledged publish or delivery after it"),
+    _histogram(
+        "redelivery_latency", "intended time of the message → first received, of messages flagged DUP"
+    ),
     _counter("connect_attempts", "connections", "connections begun"),
     _counter("connects", "connections", "connections accepted: CONNACK with success"),
     _counter("connect_failures", "connections", "connection attempts that failed, whatever the phase"),
+    _counter("slow_connacks", "connections", "waits for a CONNACK of more than 10 s, answered or given up"),
     _counter("disconnects", "connections", "established connections lost against our will"),
     _counter("planned_disconnects", "connections", "connections ended as a client's lifetime was over"),
     _counter("reconnects", "connections", "connections accepted after a loss"),
+    _counter(
+        "takeovers", "connections", "connections lost to a CONNECT of the same client given up before (0x8E)"
+    ),
     _counter("sessions_lost", "sessions", "reconnects that found the session gone at the broker"),
     _counter(
         "subscribe_failures", "clients", "clients whose subscription was refused or granted at a lower QoS"
@@ -66,6 +73,10 @@ _ALL = (
     _counter("publish_errors", "messages", "PUBACKs with a reason of 0x80 or more, or 0x10 (no subscriber)"),
     _counter("received", "messages", "PUBLISH packets received, duplicates included"),
     _counter("duplicates", "messages", "received messages that this subscriber had already"),
+    _counter(
+        "dup_flagged", "messages", "messages flagged DUP and received for the first time: no duplicates"
+    ),
+    _counter("late_redeliveries", "messages", "of the dup_flagged: 30 s or more after their intended time"),
     _counter("reordered", "messages", "received messages that a later one had overtaken"),
     _counter("foreign", "messages", "received messages that no publisher of this run sent"),
     _counter("wills_received", "messages", "received wills of clients that were gone without a DISCONNECT"),

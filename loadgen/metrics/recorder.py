@@ -34,13 +34,16 @@ class GroupRecorder:
     detect_time: list[int]
     reconnect_time: list[int]
     recovery_time: list[int]
+    redelivery_latency: list[int]
 
     connect_attempts: int
     connects: int
     connect_failures: int
+    slow_connacks: int
     disconnects: int
     planned_disconnects: int
     reconnects: int
+    takeovers: int
     sessions_lost: int
     subscribe_failures: int
     published: int
@@ -51,6 +54,8 @@ class GroupRecorder:
     publish_errors: int
     received: int
     duplicates: int
+    dup_flagged: int
+    late_redeliveries: int
     reordered: int
     foreign: int
     wills_received: int
@@ -103,6 +108,13 @@ class Recorder:
         if name not in self._groups:
             self._groups[name] = GroupRecorder(name)
         return self._groups[name]
+
+    def count(self, counter: str) -> int:
+        """A counter's sum over all groups since the last snapshot."""
+        total = 0
+        for group in self._groups.values():
+            total += getattr(group, counter)
+        return total
 
     def drain(self) -> None:
         """Fold the lists into the interval's histograms; called every few tens of ms it spreads the cost."""

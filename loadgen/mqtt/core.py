@@ -39,6 +39,7 @@ class SessionCore:
         "_alias_maximum",
         "_aliases",
         "_buffer",
+        "_clean_start",
         "_last_id",
         "_maximum_packet",
         "_maximum_qos",
@@ -87,6 +88,8 @@ class SessionCore:
         self._out: list[bytes] = []
         self._acks_held = 0
         """PUBACKs queued since the last `take()`: the broker cannot have seen them."""
+        self._clean_start = config.clean_start
+        """Whether the last CONNECT asked for a clean start."""
         self._last_id = 0
         self._maximum_packet = MAXIMUM_PACKET
         self._maximum_qos = 1
@@ -105,6 +108,13 @@ class SessionCore:
         """What `publish()` was given with each of them, in the order of publishing."""
         tokens = [token for _, token in self.inflight.values()]
         return tokens + [token for _, _, token in self._waiting or ()]
+
+    def abandon(self) -> list[object]:
+        """Forget the unacknowledged publishes, so that they are not sent again, and give their tokens."""
+        tokens = self.unacknowledged_tokens()
+        self.inflight = {}
+        self._waiting = None
+        return tokens
 
     def connection_lost(self) -> None:
         """Forget the connection and keep the session; unacknowledged publishes wait for a resume."""

@@ -15,6 +15,12 @@ Message: TypeAlias = PublishPacket
 """A PUBLISH from the broker; its topic alias is already resolved, its PUBACK already queued."""
 
 
+class Redelivered(NamedTuple):
+    """A QoS 1 message with the DUP flag: the broker has sent it before, on some connection [MQTT-3.3.1-1]."""
+
+    message: Message
+
+
 class Connected(NamedTuple):
     """The broker accepted the CONNECT."""
 
@@ -71,7 +77,15 @@ class Pong(NamedTuple):
 
 
 Event: TypeAlias = (
-    Connected | Refused | Subscribed | Unsubscribed | Acknowledged | Disconnected | Pong | Message
+    Connected
+    | Refused
+    | Subscribed
+    | Unsubscribed
+    | Acknowledged
+    | Disconnected
+    | Pong
+    | Redelivered
+    | Message
 )
 
 

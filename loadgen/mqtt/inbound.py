@@ -19,6 +19,7 @@ from loadgen.mqtt.config import MAXIMUM_PACKET
 from loadgen.mqtt.core import (
     PACKET_TOO_LARGE,
     PROTOCOL_ERROR,
+    QOS_NOT_SUPPORTED,
     TOPIC_ALIAS_INVALID,
 )
 from loadgen.mqtt.events import (
@@ -28,6 +29,7 @@ from loadgen.mqtt.events import (
     Disconnected,
     Event,
     Pong,
+    Redelivered,
     Refused,
     Subscribed,
     Unsubscribed,
@@ -74,7 +76,7 @@ class Inbound(Outbound):
             return Refused(reason, packet)
         if self.state is not State.CONNECTED:
             return None  # we gave up in the meantime
-        if packet.session_present and self.config.clean_start:
+        if packet.session_present and self._clean_start:
             raise BrokenRuleError("session present after a clean start [MQTT-3.2.2-2]", PROTOCOL_ERROR)
         if packet.assigned_client_id is not None:
             self.client_id = packet.assigned_client_id
@@ -175,6 +177,12 @@ class Inbound(Outbound):
             topic_alias=alias,
             user_properties=packet.user_properties,
         )
+
+    def _flagged(self, packet: PublishPacket, first: int) -> Redelivered:
+        """Give the event of a message whose fixed header has the DUP flag, or a QoS that we do not take."""
+        if first & 0x04:
+            raise BrokenRuleError("a QoS 2 message, our subscriptions allow 1", QOS_NOT_SUPPORTED)
+        return Redelivered(packet)
 
     def _check_size(self, size: int) -> None:
         """Refuse a packet larger than our CONNECT allows [MQTT-3.1.2-24]."""

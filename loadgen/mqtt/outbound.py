@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from mqtt5 import (
@@ -44,14 +45,16 @@ class Outbound(SessionCore):
 
     __slots__ = ()
 
-    def connect(self) -> None:
-        """Queue the CONNECT.
+    def connect(self, *, clean: bool = False) -> None:
+        """Queue the CONNECT; `clean`: with a clean start, whatever the configuration says.
 
         Raises:
             LocalProtocolError: there is a connection already, or a string is too long for the wire.
         """
-        packet = self.config.connect_packet(self.client_id)
+        config = replace(self.config, clean_start=True) if clean else self.config
+        packet = config.connect_packet(self.client_id)
         self._step(Step.CONNECT)
+        self._clean_start = config.clean_start
         self.connack = None
         self._out.append(packet)
 

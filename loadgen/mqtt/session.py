@@ -11,7 +11,7 @@ from typing import Final
 
 from mqtt5 import PublishPacket, read
 
-from loadgen.mqtt.core import MALFORMED, PROTOCOL_ERROR, QOS_NOT_SUPPORTED, RECEIVE_MAXIMUM_EXCEEDED
+from loadgen.mqtt.core import MALFORMED, PROTOCOL_ERROR, RECEIVE_MAXIMUM_EXCEEDED
 from loadgen.mqtt.events import Acknowledged, BrokenRuleError, Event
 from loadgen.mqtt.framing import declared_size
 from loadgen.mqtt.inbound import Inbound
@@ -114,8 +114,8 @@ class Session(Inbound):
                 packet = self._resolve_alias(packet, alias)
             packet_id = packet.packet_id
             if packet_id is not None:
-                if first & 0x04:
-                    raise BrokenRuleError("a QoS 2 message, our subscriptions allow 1", QOS_NOT_SUPPORTED)
+                if first & 0x0C:  # QoS 2, or DUP: both are rare, so that others pay one look for the two
+                    packet = self._flagged(packet, first)
                 if packet_id == 0:
                     raise BrokenRuleError("a message with packet id 0 [MQTT-2.2.1-4]", PROTOCOL_ERROR)
                 self._acks_held += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from loadgen.plan.logins import login_rule
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadgen.identity.login import LoginRule
     from loadgen.scenario.model import Scenario
 
@@ -72,6 +74,8 @@ class TargetSettings:
     """None: half the keep-alive."""
     login: LoginRule
     """How the brokers name users: for what is said when they refuse one."""
+    via: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Node number → where to dial instead of the node: a proxy. TLS expects the node's name all the same."""
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from loadgen.engine.fleet import Fleet
+from loadgen.metrics.outage import OutageBook
 from loadgen.metrics.packed import pack_snapshot
 from loadgen.plan.plan import make_plan
 from loadgen.scenario.load import load_scenario
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from loadgen.identity.authority import Authority
     from loadgen.identity.identity import Identity
     from loadgen.metrics.histogram import Histogram
+    from loadgen.metrics.outage import Outage
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan, Shard
 
@@ -54,12 +56,16 @@ class Rig:
     def __init__(self, shard: Shard) -> None:
         self.snapshots: list[Snapshot] = []
         self._events: list[dict[str, Any]] = []
+        self.book = OutageBook()
         self.fleet = Fleet(shard, RUN_ID, 1, self._report)
         self.clients: list[Client] = self.fleet.clients
 
-    def _report(self, snapshot: Snapshot, events: list[dict[str, Any]], _dropped: int) -> None:
+    def _report(
+        self, snapshot: Snapshot, events: list[dict[str, Any]], _dropped: int, outages: list[Outage]
+    ) -> None:
         self.snapshots.append(snapshot)
         self._events += events
+        self.book.add(outages)
 
     async def begin(self) -> None:
         await self.fleet.prepare()
