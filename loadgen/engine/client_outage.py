@@ -14,7 +14,6 @@ from loadgen.metrics.outage import BACK, GAVE_UP, RUN_OVER, SLOW_CONNACK, Attemp
 
 if TYPE_CHECKING:
     from loadgen.engine.context import FleetContext
-    from loadgen.engine.stream import Stream
     from loadgen.engine.transport import Connection
     from loadgen.metrics.recorder import GroupRecorder
     from loadgen.plan.plan import ClientPlan
@@ -51,8 +50,6 @@ class Enduring(ClientState):
             return False
         # The first attempt after a planned pause is no sign of trouble.
         return bool(self._lost_at) or self.phase >= Phase.WAITING
-
-    streams: tuple[Stream, ...]
 
     def _outage_begins(self, cause: str, now: int) -> None:
         """An established connection is gone."""

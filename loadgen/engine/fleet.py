@@ -43,7 +43,7 @@ class Fleet:
         seed: int,
         report: Callable[[Snapshot, list[dict[str, Any]], int, list[Outage]], None],
     ) -> None:
-        """Build the clients; `report` takes an interval's snapshot, events, number of dropped ones, outages."""
+        """Build the clients; `report` takes an interval's snapshot, events, how many dropped, and outages."""
         self.shard = shard
         self._loop = asyncio.get_running_loop()
         self.context = FleetContext(self._loop, shard.target, run_id, seed, shard.number)

@@ -115,7 +115,7 @@ class Session(Inbound):
             packet_id = packet.packet_id
             if packet_id is not None:
                 if first & 0x0C:  # QoS 2, or DUP: both are rare, so that others pay one look for the two
-                    packet = self._flagged(packet, first)
+                    packet = self._flagged(packet, first)  # type: ignore[assignment] # an event from here on
                 if packet_id == 0:
                     raise BrokenRuleError("a message with packet id 0 [MQTT-2.2.1-4]", PROTOCOL_ERROR)
                 self._acks_held += 1
