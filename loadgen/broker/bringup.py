@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def take_internal_ports(state: ClusterState) -> None:
-    """Choose free ports for epmd and the links between the nodes."""
+    """Choose free ports for epmd and the links between the nodes, and the addresses that nodes call from."""
     state.epmd_port = ports.internal_block(1 + len(state.nodes))
     for offset, node in enumerate(state.nodes, start=1):
         node.distribution_port = state.epmd_port + offset
+        node.link_address = f"127.0.100.{offset}"
 
 
 def start_nodes(directory: Path, state: ClusterState, nodes: Sequence[NodeState]) -> None:
@@ -50,17 +51,18 @@ def await_serving(
     def done() -> bool:
         for node in list(waiting):
             if not (node.process and node.process.alive()):
-                raise BrokerError(f"{node.full_name} ended while starting:\n{_last_words(directory, node)}")
+                raise BrokerError(f"{node.full_name} ended while starting:\n{last_words(directory, node)}")
             if serves(node, members, password):
                 waiting.remove(node)
         return not waiting
 
     if not wait_until(done, deadline_s, 0.2):
-        late = "\n".join(f"{node.full_name}:\n{_last_words(directory, node)}" for node in waiting)
+        late = "\n".join(f"{node.full_name}:\n{last_words(directory, node)}" for node in waiting)
         raise BrokerError(f"not serving after {deadline_s:g} s: {late}", f"logs are in {directory}")
 
 
-def _last_words(directory: Path, node: NodeState, lines: int = 12) -> str:
+def last_words(directory: Path, node: NodeState, lines: int = 12) -> str:
+    """Give the end of a node's output and log, indented."""
     words: list[str] = []
     for file in ("output.log", "node.log"):
         with contextlib.suppress(OSError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from loadgen.broker import bringup, launch, ports
 from loadgen.broker.folder import ClusterFolder
 from loadgen.broker.install import find_rabbitmq, why_root_cannot_run
+from loadgen.broker.packet_filter import PacketFilter
 from loadgen.broker.process import end_all, processes_of, wait_until
 from loadgen.broker.state import ClusterState, NodeState
 from loadgen.errors import BrokerError
@@ -119,6 +120,7 @@ class LocalCluster(ClusterFolder):
             state = self._reconciled(asked, keep_auth=auth is None)
             launch.prepare_files(self.directory, state, Authority.ensure(certs))
             self.write_target(state)
+            PacketFilter.of_cluster(self.directory).clear()  # what a run that was killed left cut
             dead = [node for node in state.nodes if not (node.process and node.process.alive())]
             ports.require_free(
                 (node.address, port) for node in dead for port in (node.mqtt_port, node.management_port)
@@ -156,6 +158,8 @@ class LocalCluster(ClusterFolder):
                     state.save(self.directory)
             # Helpers of the Erlang machine end by themselves a moment after it.
             wait_until(lambda: not processes_of(self.directory), 1.0)
+            with contextlib.suppress(BrokerError):
+                PacketFilter.of_cluster(self.directory).clear()
             leftover = processes_of(self.directory)
             end_all(leftover, grace_s=5.0)
             killed += [f"process {process.pid}" for process in leftover]

@@ -9,7 +9,7 @@ from loadgen.errors import BrokerError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from loadgen.broker.control import FaultSettings, NodeControl
+    from loadgen.broker.faults import FaultSettings, NodeControl
 
 WORDS = ("one", "busiest", "leader", "minority", "majority", "all")
 

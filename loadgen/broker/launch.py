@@ -71,7 +71,7 @@ def start_node(directory: Path, state: ClusterState, node: NodeState) -> Process
         "RABBITMQ_LOGS": f"{here}/node.log",
         "RABBITMQ_FEATURE_FLAGS_FILE": f"{here}/feature_flags",
         "RABBITMQ_PID_FILE": f"{here}/pid",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _erlang_arguments(state.scheduler_threads),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _erlang_arguments(state.scheduler_threads, node.link_address),
         "ERL_CRASH_DUMP": f"{here}/erl_crash.dump",
         "ERL_CRASH_DUMP_SECONDS": "0",
     }
@@ -79,9 +79,11 @@ def start_node(directory: Path, state: ClusterState, node: NodeState) -> Process
     return start_detached(argv, environment, directory / node.name / "output.log")
 
 
-def cli_command(directory: Path, state: ClusterState, node: NodeState, *arguments: str) -> list[str]:
-    """Build the command line of `rabbitmqctl` for a node; run it with `cli_environment`."""
-    return state.install.command(directory, "rabbitmqctl", "-n", node.full_name, *arguments)
+def cli_command(
+    directory: Path, state: ClusterState, node: NodeState, *arguments: str, tool: str = "rabbitmqctl"
+) -> list[str]:
+    """Build the command line of one of RabbitMQ's tools for a node; run it with `cli_environment`."""
+    return state.install.command(directory, tool, "-n", node.full_name, *arguments)
 
 
 def cli_environment(directory: Path, state: ClusterState) -> dict[str, str]:
@@ -98,17 +100,21 @@ def _environment(directory: Path, state: ClusterState) -> dict[str, str]:
     }
 
 
-def _erlang_arguments(threads: int) -> str:
+def _erlang_arguments(threads: int, link_address: str) -> str:
     """Choose the Erlang machine's threads for several nodes on one machine.
 
     RabbitMQ binds scheduler threads to cores, each node beginning with the first core; nodes that share
     a machine would crowd there, so they stay unbound (`+stbt u`). The distribution port is bound to
-    loopback: nobody else should talk to it.
+    loopback: nobody else should talk to it. Each node calls the others from an address of its own, so that
+    a packet filter can tell who talks to whom; the command line tools call from another one.
     """
-    return (
+    arguments = (
         f"+S {threads}:{threads} +SDcpu {threads}:{threads} +stbt u "
         "-kernel inet_dist_use_interface {127,0,0,1}"
     )
+    if link_address:
+        arguments += f" -kernel inet_dist_connect_options [{{ip,{{{link_address.replace('.', ',')}}}}}]"
+    return arguments
 
 
 def _write(path: Path, content: str) -> None:

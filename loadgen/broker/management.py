@@ -122,6 +122,13 @@ class Management:
             result = await self._request("GET", "/api/connections", query=query)
         return result
 
+    async def queues(self) -> list[dict[str, Any]]:
+        """List the queues with `name`, `type`, `node`, and `leader` where several nodes keep a queue."""
+        result: list[dict[str, Any]] = await self._request(
+            "GET", "/api/queues", query={"disable_stats": "true", "columns": "name,type,node,leader"}
+        )
+        return result
+
     async def users(self) -> dict[str, frozenset[str]]:
         """List the users: name → tags."""
         rows = await self._request("GET", "/api/users", query={"columns": "name,tags"})

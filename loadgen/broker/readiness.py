@@ -26,11 +26,16 @@ def serves(node: NodeState, members: int, password: str) -> bool:
         return False
     if not members:
         return True
-    nodes = _get(node, "/api/nodes?columns=name,running", password)
-    if not isinstance(nodes, list) or sum(bool(entry.get("running")) for entry in nodes) < members:
+    if not sees(node, members, password):
         return False
     listener = _get(node, f"/api/health/checks/port-listener/{node.mqtt_port}", password)
     return isinstance(listener, dict) and listener.get("status") == "ok"
+
+
+def sees(node: NodeState, members: int, password: str) -> bool:
+    """Tell whether a node sees so many nodes of the cluster running, itself among them."""
+    nodes = _get(node, "/api/nodes?columns=name,running", password)
+    return isinstance(nodes, list) and sum(bool(entry.get("running")) for entry in nodes) >= members
 
 
 def _get(node: NodeState, path: str, password: str) -> Any:  # noqa: ANN401 - JSON

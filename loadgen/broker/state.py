@@ -27,6 +27,8 @@ class NodeState:
     management_port: int
     distribution_port: int
     process: ProcessRef | None = None
+    link_address: str = ""
+    """From where it calls the other nodes; empty when it was started before nodes had such an address."""
 
     @property
     def full_name(self) -> str:

@@ -39,6 +39,8 @@ class Entrance:
     port: int
     ca: Path
     versions: tuple[str, ...] = ("1.2", "1.3")
+    name: str = ""
+    """What the node's certificate must say, when that is not the address."""
 
     def secure(self, who: Identity | None) -> ssl.SSLSocket:
         """TCP and TLS, with or without a certificate of ours."""
@@ -47,7 +49,7 @@ class Entrance:
             load_identity(context, who)
         tcp = socket.create_connection((self.address, self.port), timeout=10)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(tcp, server_hostname=self.address)
+        return context.wrap_socket(tcp, server_hostname=self.name or self.address)
 
 
 @dataclass
