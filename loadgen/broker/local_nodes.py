@@ -128,6 +128,11 @@ class LocalNodes:
         state = self._cluster.load()
         inside = [state.node(name) for name in names]
         outside = [node for node in state.nodes if node not in inside]
+        if not outside or not all(node.link_address for node in state.nodes):
+            raise BrokerError(
+                "no links to cut: every node is on one side, or was started by an earlier loadgen",
+                "`loadgen cluster down`, then `loadgen cluster up`",
+            )
         self._cuts[tuple(names)] = {
             Link(caller.link_address, called.distribution_port)
             for one in inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,11 +21,14 @@ from loadgen.broker.cluster import (
 )
 from loadgen.broker.install import SUITES, find_rabbitmq
 from loadgen.broker.install import install as install_rabbitmq
+from loadgen.broker.local_nodes import LocalNodes
+from loadgen.broker.packet_filter import why_no_packet_filter
 from loadgen.cli.options import Format, OutputFormat, busy, write_json
 from loadgen.errors import BrokerError, ExitCode
+from loadgen.scenario.uri import parse_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from rich.status import Status
 
@@ -165,6 +169,47 @@ def pause(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
 def resume(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
     """Let a paused node go on."""
     LocalCluster(directory).resume(node)
+
+
+@app.command()
+def drain(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Put a node into maintenance mode: its clients get DISCONNECT 0x8B, and none is let in."""
+    with busy(f"draining {node}"):
+        _disturb(directory, node, lambda nodes, name: nodes.drain((name,), _unheard))
+
+
+@app.command()
+def revive(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Take a node out of maintenance mode, and wait until it serves."""
+    with busy(f"reviving {node}"):
+        _disturb(directory, node, lambda nodes, name: nodes.revive((name,), _unheard))
+
+
+@app.command()
+def partition(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Cut a node off from the other nodes, in place of any earlier cut; clients still reach both sides."""
+    if reason := why_no_packet_filter():
+        raise BrokerError(reason, "run as root with nftables installed")
+    _disturb(directory, node, lambda nodes, name: nodes.partition((name,), _unheard))
+
+
+@app.command()
+def join(*, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Undo `partition`, and wait until the nodes see one another."""
+    with busy("joining the nodes"):
+        _disturb(directory, "", lambda nodes, _: nodes.join((), _unheard))
+
+
+def _disturb(
+    directory: Path, name: str, act: Callable[[LocalNodes, str], Coroutine[object, object, None]]
+) -> None:
+    cluster = LocalCluster(directory)
+    known = cluster.live_node(name).name if name else ""
+    asyncio.run(act(LocalNodes(cluster, [parse_uri(uri) for uri in cluster.uris]), known))
+
+
+def _unheard(_what: str, _node: str, _at: int) -> None:
+    """Tell nobody of a step."""
 
 
 def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Format) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import pytest
 
-from loadgen.broker.ports import accepts
+from loadgen.broker.control import FaultOrder, open_control
 from loadgen.broker.process import wait_until
-from tests.broker.composed import ADDRESS
+from loadgen.broker.tool_nodes import speaks_tls
+from loadgen.errors import BrokerError
+from tests.broker.composed import COMPOSE
+from tests.broker.faults_rig import Settings, Steps, TargetLike, Where
 from tests.broker.witness import Witness
 from tests.shipped import run_shipped
 
@@ -60,8 +65,94 @@ def test_the_key_on_the_host_stays_private(compose_cluster: Composed) -> None:
     assert "ca_key.pem" not in inside
 
 
-def test_a_killed_node_stays_down_until_it_is_started(compose_cluster: Composed) -> None:
-    compose_cluster.compose("kill", "rmq3")
-    assert wait_until(lambda: compose_cluster.members() == {"rabbit@rmq1", "rabbit@rmq2"}, 60, 0.5)
-    compose_cluster.compose("start", "rmq3")
-    assert wait_until(lambda: len(compose_cluster.members(2)) == 3 and accepts(ADDRESS, 8885), 90, 0.5)
+@pytest.fixture(scope="module")
+def control_target(compose_cluster: Composed) -> TargetLike:
+    services = ("rmq1", "rmq2", "rmq3")
+    settings = Settings(compose=str(COMPOSE), project="loadgen-test", services=services)
+    return TargetLike([Where.of(uri) for uri in compose_cluster.uris], settings)
+
+
+@pytest.fixture
+def told(compose_cluster: Composed, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    if host := compose_cluster.engine.environment.get("DOCKER_HOST"):
+        monkeypatch.setenv("DOCKER_HOST", host)
+    return Steps()
+
+
+def test_containers_killed_and_stopped_stay_down_until_they_are_healed(
+    compose_cluster: Composed, control_target: TargetLike, told: Steps
+) -> None:
+    kill, stop = FaultOrder("kill", ("rmq3",)), FaultOrder("stop", ("rmq2",))
+
+    async def play() -> None:
+        control = await open_control(control_target, None)
+        began = monotonic_ns()
+        with Witness(compose_cluster.uris[2], compose_cluster.ca, compose_cluster.identity("compose-k")):
+            await control.inject(kill, told)
+        assert began < told.at("killing", "rmq3") <= told.at("killed", "rmq3") < monotonic_ns()
+        await control.inject(stop, told)
+        assert wait_until(lambda: compose_cluster.members() == {"rabbit@rmq1"}, 60, 0.5)
+        with pytest.raises(BrokerError, match="rmq3 is exited, not running"):
+            await control.inject(kill, told)
+        await asyncio.gather(control.heal(kill, told), control.heal(stop, told))
+
+    asyncio.run(play())
+    assert wait_until(lambda: len(compose_cluster.members()) == 3, 60, 0.5)
+
+
+def test_a_container_is_paused_and_its_clients_hang(
+    compose_cluster: Composed, control_target: TargetLike, told: Steps
+) -> None:
+    order = FaultOrder("pause", ("rmq2",))
+
+    async def play() -> None:
+        control = await open_control(control_target, None)
+        await control.inject(order, told)
+        try:
+            assert not speaks_tls(Where.of(compose_cluster.uris[1]))
+        finally:
+            await control.heal(order, told)
+        await control.heal(order, told)
+
+    asyncio.run(play())
+    assert [what for what, _ in told.words] == ["pausing", "paused", "resumed", "serving", "serving"]
+
+
+def test_a_container_is_drained_and_revived(control_target: TargetLike, told: Steps) -> None:
+    order = FaultOrder("drain", ("rmq1",))
+
+    async def play() -> None:
+        control = await open_control(control_target, None)
+        await control.inject(order, told)
+        try:
+            assert not speaks_tls(control_target.uris[0])
+        finally:
+            await control.heal(order, told)
+        assert await control.leader() in control.node_names()
+
+    asyncio.run(play())
+    assert [what for what, _ in told.words] == ["draining", "drained", "reviving", "revived", "serving"]
+
+
+def test_a_container_taken_off_its_network_comes_back_to_it(
+    compose_cluster: Composed, control_target: TargetLike, told: Steps
+) -> None:
+    order = FaultOrder("partition", ("rmq3",))
+
+    async def play() -> None:
+        control = await open_control(control_target, None)
+        await control.inject(order, told)
+        try:
+            assert not speaks_tls(control_target.uris[2])
+        finally:
+            await control.heal(order, told)
+
+    asyncio.run(play())
+    assert [what for what, _ in told.words] == ["partitioning", "partitioned", "joined", "serving"]
+    assert all(len(compose_cluster.members(node)) == 3 for node in range(3))
+
+
+def test_a_service_without_a_container_is_named(control_target: TargetLike, told: Steps) -> None:
+    missing = Settings(compose=str(COMPOSE), project="loadgen-test", services=("rmq9",))
+    with pytest.raises(BrokerError, match="service rmq9 of project loadgen-test has 0 containers"):
+        asyncio.run(open_control(TargetLike(control_target.uris[:1], missing), None))

@@ -51,12 +51,23 @@ def test_status_as_json_has_no_secret(tmp_path: Path) -> None:
     assert "s3cret" not in result.output
 
 
-@pytest.mark.parametrize("verb", ["kill", "stop", "pause", "resume"])
-def test_a_dead_node_cannot_be_disturbed(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["kill", "stop", "pause", "resume", "drain", "revive", "partition"])
+def test_a_dead_node_cannot_be_disturbed(tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.cli.cluster.why_no_packet_filter", lambda: "")
     dead_cluster(tmp_path)
     result = CliRunner().invoke(app, [verb, "rabbit1", "--directory", str(tmp_path)])
     assert isinstance(result.exception, BrokerError)
     assert "rabbit1 does not run" in str(result.exception)
+
+
+def test_a_partition_without_a_packet_filter_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.cli.cluster.why_no_packet_filter", lambda: "it needs root")
+    dead_cluster(tmp_path)
+    result = CliRunner().invoke(app, ["partition", "rabbit1", "--directory", str(tmp_path)])
+    assert isinstance(result.exception, BrokerError)
+    assert result.exception.what == "it needs root"
 
 
 def test_down_without_a_cluster_is_fine(tmp_path: Path) -> None:
