@@ -112,7 +112,9 @@ def prepare(
         ConfigError: every problem found.
     """
     aliases = any(each.topic_alias for group in scenario.groups.values() for each in group.publish)
-    check_driver(options.client, topic_aliases=aliases)
+    policies = [group.reconnect for group in scenario.groups.values()]
+    forgetful = any(not each.resume or not each.resend for each in policies)
+    check_driver(options.client, topic_aliases=aliases, forgetful=forgetful)
     problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)

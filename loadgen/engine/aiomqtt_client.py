@@ -98,7 +98,7 @@ class AiomqttClient(Client):
             self.lost(f"certificate:{error}")
             return
         try:
-            session_present = await link.enter(*self._context.target.nodes[self.node])
+            session_present = await link.enter(*self._address())
         except MqttError as error:
             self._not_connected(why(error))
             return
@@ -115,6 +115,12 @@ class AiomqttClient(Client):
         cause = await link.until_ended()
         self._stop_unwritten(link)
         self.lost(cause)
+
+    def _address(self) -> tuple[str, int, str]:
+        """Where to dial, and the name that the node's certificate must have."""
+        target = self._context.target
+        node = target.nodes[self.node]
+        return *target.via.get(self.node, node), target.server_name or node[0]
 
     def _ready_made_link(self) -> Link:
         if self._link is None:

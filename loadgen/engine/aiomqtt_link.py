@@ -109,6 +109,7 @@ class Link(aiomqtt.Client):
         self._publish_properties: dict[Stream, Properties | None] = {}
         self.window = WINDOW
         """How many QoS 1 publishes may be under way: the smaller of ours and the broker's limit."""
+        self._telling = self._context(plan, target)
         super().__init__(
             *target.nodes[plan.nodes[0]],
             identifier=plan.client_id,
@@ -119,19 +120,18 @@ class Link(aiomqtt.Client):
             bind_address=target.source(plan.number) or "",
             properties=_connect_properties(plan, group),
             will=_will(plan, run_id),
-            tls_context=self._context(plan, target),
-            timeout=target.connack_timeout / 1e9,
+            tls_context=self._telling,
+            timeout=group.connack_timeout / 1e9,
             logger=_SILENT,
         )
-        self._client.connect_timeout = max(target.tcp_timeout, target.tls_timeout) / 1e9
+        self._client.connect_timeout = max(group.tcp_timeout, group.tls_timeout) / 1e9
         self.pending_calls_threshold = WINDOW + 1
         self.ended: asyncio.Future[str] = self._loop.create_future()
         """Why the connection ended, once it has."""
         self.ended.set_result("")
 
-    def _context(self, plan: ClientPlan, target: TargetSettings) -> ssl.SSLContext:
+    def _context(self, plan: ClientPlan, target: TargetSettings) -> _TellingContext:
         context = _TellingContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.server_name = target.server_name
         context.on_wrap = self._tcp_is_up
         ca = Path(target.ca) if target.ca else None
         set_up_context(context, ca, target.versions, insecure=target.insecure, ciphers=target.ciphers)
@@ -140,13 +140,14 @@ class Link(aiomqtt.Client):
 
     # -- a connection's life ---------------------------------------------------------------------
 
-    async def enter(self, host: str, port: int) -> bool:
-        """Connect; gives whether the broker still had the session.
+    async def enter(self, host: str, port: int, name: str) -> bool:
+        """Connect, and expect this name in the certificate; gives whether the broker still had the session.
 
         Raises:
             MqttError: it did not work; `why` names the cause.
         """
         self._hostname, self._port = host, port
+        self._telling.server_name = name
         self._connected, self._disconnected = asyncio.Future(), asyncio.Future()
         self.ended = self._loop.create_future()
         self._secure = None
@@ -343,13 +344,12 @@ class Link(aiomqtt.Client):
 class _TellingContext(ssl.SSLContext):
     """Tells when TCP is up, and can expect another name than that connected to: paho-mqtt can do neither."""
 
-    server_name: str | None
+    server_name = ""
     on_wrap: Callable[[ssl.SSLSocket], None]
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:  # noqa: ANN401 - as ssl has it
         """Wrap a connected socket."""
-        if self.server_name is not None:
-            kwargs["server_hostname"] = self.server_name
+        kwargs["server_hostname"] = self.server_name
         secure = super().wrap_socket(*args, **kwargs)
         self.on_wrap(secure)
         return secure

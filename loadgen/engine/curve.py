@@ -82,9 +82,7 @@ class Curve:
         Args:
             last: the run is over: the tenth that has begun is given as well, short as it is.
         """
-        now = monotonic_ns()
-        if now > self._looked_at:
-            self._look(now)
+        self._look(monotonic_ns())
         if last:
             for place, name in enumerate(COUNTED):
                 self._over.setdefault(name, {})[self._tenth] = self._counts[place] - self._edge[place]

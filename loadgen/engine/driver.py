@@ -63,8 +63,13 @@ def run_with(driver: str, main: Coroutine[Any, Any, T]) -> T:
     return run_on_fast_loop(main) if driver == NATIVE else asyncio.run(main)
 
 
-def check_driver(driver: str, *, topic_aliases: bool = False) -> None:
-    """See whether the driver can be used here; `topic_aliases`: whether the scenario asks for them.
+def check_driver(driver: str, *, topic_aliases: bool = False, forgetful: bool = False) -> None:
+    """See whether the driver can be used here.
+
+    Args:
+        driver: one of `DRIVERS`.
+        topic_aliases: whether the scenario asks for them.
+        forgetful: whether it has a group that does not resume its session or send again after a loss.
 
     Raises:
         ConfigError: its library is not installed or of a release we do not know, or lacks what is asked for.
@@ -74,6 +79,9 @@ def check_driver(driver: str, *, topic_aliases: bool = False) -> None:
     if topic_aliases:
         what = f"--client {AIOMQTT}: aiomqtt keeps no topic aliases"
         raise ConfigError(what, "leave topic_alias out, or use --client native")
+    if forgetful:
+        what = f"--client {AIOMQTT}: aiomqtt always resumes its session and sends again"
+        raise ConfigError(what, "leave reconnect.resume and reconnect.resend out, or use --client native")
     try:
         version = importlib.metadata.version(AIOMQTT)
     except importlib.metadata.PackageNotFoundError:

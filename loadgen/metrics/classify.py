@@ -25,6 +25,7 @@ def classify(
     *,
     settled: bool,
     expiring: Container[int] = (),
+    window: Mapping[int, tuple[int, int]] | None = None,
 ) -> LedgerResult:
     """Put every sequence number of every pair into its class.
 
@@ -36,11 +37,16 @@ def classify(
         settled: Whether the drain stage ended; if not, nothing is called lost.
         expiring: Publishers whose messages may have expired at the broker; what of them never arrived is
             not called lost.
+        window: publisher → the sequence numbers `[start, stop)` to look at; nothing of a publisher that is
+            not in it. What has no sequence number to tell by stays 0: unexpected, reordered, not_attempted.
 
     Returns:
         The counts. A pair in which all went well costs O(1), any other O(its gaps).
     """
-    senders = {number: _Sender(log) for number, log in publishers.items()}
+    senders = {
+        number: _Sender(log, None if window is None else window.get(number, (0, 0)))
+        for number, log in publishers.items()
+    }
     result = LedgerResult(settled=settled)
     worst: list[WorstPair] = []
     paired: dict[int, list[int]] = {number: [] for number in subscribers}
@@ -57,18 +63,20 @@ def classify(
         mine.append(publisher)
         not_attempted += sender.not_attempted
         if log.due(publisher) == sender.complete and publisher not in log.irregular:
-            plain += sender.complete
+            plain += sender.stop - sender.start
             continue
         found = _classify_pair(
             result, sender, log, (publisher, subscriber, qos), may_expire=publisher in expiring
         )
         if found is not None:
             (heapq.heappushpop if len(worst) == _WORST else heapq.heappush)(worst, found)
-    result.not_attempted = not_attempted
     result.ok += plain
     result.expected += plain
     result.delivered += plain
     result.worst = sorted(worst, reverse=True)
+    if window is not None:
+        return result
+    result.not_attempted = not_attempted
     for number, log in subscribers.items():
         result.unexpected += log.foreign + _stray(log, paired[number])
     return result
@@ -77,9 +85,13 @@ def classify(
 class _Sender:
     """A publisher's log, with what every one of its pairs asks for worked out once."""
 
-    __slots__ = ("complete", "not_attempted", "qos", "sent", "unacked")
+    __slots__ = ("complete", "not_attempted", "qos", "sent", "start", "stop", "unacked", "whole")
 
-    def __init__(self, log: PublisherLog) -> None:
+    def __init__(self, log: PublisherLog, span: tuple[int, int] | None) -> None:
+        self.whole = span is None
+        start, stop = span or (0, log.sent)
+        self.stop = min(stop, log.sent)
+        self.start = min(start, self.stop)
         self.qos = log.qos
         self.sent = log.sent
         self.not_attempted = log.not_attempted
@@ -104,40 +116,43 @@ def _classify_pair(
 ) -> WorstPair | None:
     """Add a pair with gaps of any kind to the result; gives it back if the broker did something wrong."""
     publisher, subscriber, qos = pair
-    sent, unacked = sender.sent, sender.unacked
-    due = log.due(publisher)
-    upto = min(due, sent)
+    start, stop, unacked = sender.start, sender.stop, sender.unacked
+    upto = min(max(log.due(publisher), start), stop)
     stream = log.irregular.get(publisher)
     missing, duplicated, reordered = _NOTHING, _NOTHING, 0
     if stream is not None:
-        missing, reordered = stream.missing, stream.reordered
-        duplicated = stream.duplicated.clip(0, sent) if stream.duplicated else _NOTHING
+        missing = stream.missing
+        duplicated = stream.duplicated.clip(start, stop) if stream.duplicated else _NOTHING
+
+    if sender.whole:
+        reordered = stream.reordered if stream is not None else 0
         result.reordered += reordered
-    if due > sent:
-        result.unexpected += due - sent - missing.count(sent, due)
+        due, sent = log.due(publisher), sender.sent
+        if due > sent:
+            result.unexpected += due - sent - missing.count(sent, due)
 
     # Delivered: what is below `upto` and not missing.
-    delivered = upto - missing.count(0, upto)
-    recovered = unacked.count(0, upto)
+    delivered = upto - start - missing.count(start, upto)
+    recovered = unacked.count(start, upto)
     if recovered and (missing or duplicated):
-        recovered = len(unacked.clip(0, upto) - missing - duplicated)
-    result.expected += sent
+        recovered = len(unacked.clip(start, upto) - missing - duplicated)
+    result.expected += stop - start
     result.delivered += delivered
     result.duplicate += len(duplicated)
     result.recovered += recovered
     result.ok += delivered - len(duplicated) - recovered
 
     # Never delivered.
-    never = sent - delivered
+    never = stop - start - delivered
     lost = unsettled = 0
     broken = _NOTHING
     if min(qos, sender.qos) == 0:
         result.indeterminate_qos0 += never
-    elif never > unacked.count(upto, sent):
-        promised = missing.clip(0, upto) if missing else RangeSet()
-        promised.add_range(upto, sent)
+    elif never > unacked.count(upto, stop):
+        promised = missing.clip(start, upto) if missing else RangeSet()
+        promised.add_range(upto, stop)
         promised = promised - unacked
-        broken = promised - _excused(log, publisher, sent)
+        broken = promised - _excused(log, publisher, sender.sent)
         result.session_gap += len(promised) - len(broken)
         if may_expire:
             result.expired += len(broken)

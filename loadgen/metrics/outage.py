@@ -149,8 +149,8 @@ class OutageBook:
 
     @property
     def away(self) -> int:
-        """How many clients are away now."""
-        return sum(not each.ended for each in self._outages.values())
+        """How many clients are away now, or at the end; who gave up stays away."""
+        return sum(each.ended != BACK for each in self._outages.values())
 
     def __len__(self) -> int:
         """How many outages there are."""

@@ -152,6 +152,14 @@ def _merge(snapshots: Iterable[Snapshot], *, add_gauges: bool) -> Snapshot:
     return total
 
 
+def merge_curves(snapshots: Iterable[Snapshot]) -> dict[str, dict[int, int]]:
+    """Add up the curves (`tenths`) alone: over workers, over time, or both."""
+    total: dict[str, dict[int, int]] = {}
+    for snapshot in snapshots:
+        _add_curves(total, snapshot.tenths)
+    return total
+
+
 def _add_curves(total: dict[str, dict[int, int]], more: dict[str, dict[int, int]]) -> None:
     for name, curve in more.items():
         sums = total.setdefault(name, {})

@@ -115,8 +115,14 @@ class Plan:
         """How many pairs of publisher and subscriber there are."""
         return sum(len(found) for found in self.matches) - sum(own < 0 for own in self.own.values())
 
-    def shard(self, number: int, workers: int) -> Shard:
-        """Every `workers`-th client from `number` on: all groups spread evenly over the workers."""
+    def shard(self, number: int, workers: int, via: Mapping[int, tuple[str, int]] | None = None) -> Shard:
+        """Every `workers`-th client from `number` on: all groups spread evenly over the workers.
+
+        Args:
+            number: the shard's, from 0.
+            workers: how many there are.
+            via: node number → address to dial instead of the node's: a proxy before it.
+        """
         return Shard(
             number,
             workers,
@@ -124,7 +130,7 @@ class Plan:
             self.definitions,
             self.segments,
             group_settings(self.scenario),
-            target_settings(self.scenario),
+            replace(target_settings(self.scenario), via=dict(via or {})),
             self.driver,
         )
 

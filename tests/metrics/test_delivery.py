@@ -189,6 +189,48 @@ def test_the_ledger_says_what_keeping_every_message_says(
         assert log.reordered == sum(one.reordered for one in heard)
 
 
+@given(events, senders_of, pairs_of, st.booleans(), st.lists(st.tuples(seq, seq), max_size=3))
+def test_windows_side_by_side_add_up_to_the_whole(
+    script: list[Event],
+    senders: Senders,
+    pairs: dict[tuple[int, int], int],
+    settled: bool,  # noqa: FBT001 - drawn by hypothesis
+    cuts: list[tuple[int, int]],
+) -> None:
+    ledger, _ = play(script, senders)
+    triples = [(p, s, level) for (p, s), level in pairs.items()]
+    whole = classify(ledger.publishers, ledger.subscribers, triples, settled=settled)
+    edges = [sorted({0, 99, *(cut[p] for cut in cuts)}) for p in range(PUBLISHERS)]
+    parts = [
+        classify(
+            ledger.publishers,
+            ledger.subscribers,
+            triples,
+            settled=settled,
+            window={p: (of[n], of[n + 1]) for p, of in enumerate(edges) if n + 1 < len(of)},
+        )
+        for n in range(max(map(len, edges)) - 1)
+    ]
+    for name in (
+        *("ok", "duplicate", "lost", "recovered", "indeterminate", "indeterminate_qos0", "session_gap"),
+        *("unsettled", "expected", "delivered"),
+    ):
+        assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name
+    assert all(part.pairs == whole.pairs and part.unexpected == part.reordered == 0 for part in parts)
+    assert sum(pair.lost for part in parts for pair in part.worst) == whole.lost
+
+
+def test_a_window_counts_what_was_sent_inside_it() -> None:
+    sender, log = pair(1, 10, [*range(5), 7, 8, 9], [0, 1, 2, 4, 4, 5])
+    window = {0: (3, 8)}
+    result = classify({0: sender}, {0: log}, [(0, 0, 1)], settled=True, window=window)
+    assert (result.expected, result.delivered) == (5, 2)
+    assert (result.ok, result.duplicate, result.recovered) == (0, 1, 1)
+    assert (result.lost, result.indeterminate) == (2, 1), "3 and 7 were acknowledged, 6 was not"
+    assert result.worst[0].missing == [(3, 4), (7, 8)]
+    assert classify({0: sender}, {0: log}, [(0, 0, 1)], settled=True, window={}).expected == 0
+
+
 @given(events, senders_of, pairs_of)
 def test_neither_the_order_of_merging_nor_of_pairs_nor_the_wire_changes_anything(
     script: list[Event], senders: Senders, pairs: dict[tuple[int, int], int]

@@ -1,0 +1,213 @@
+"""How far a fleet's rate fell in a fault, and for how long: read off its curve in tenths of a second.
+
+The rate before the fault is the yardstick, scaled by the load that the stages ask for. The fleet is *down*
+while it does less than 90 % of it, and less than chance explains: three standard deviations of what a bin
+held before the fault, or of a Poisson process of that rate if it held steadier.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import pstdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+TENTH = 100_000_000
+"""Nanoseconds of a tenth of a second."""
+MOST_BASELINE, LEAST_BASELINE = 300, 30
+"""Tenths of a second that a baseline has."""
+DOWN_BELOW = 0.9
+"""Portion of the baseline under which the fleet is down."""
+_LEAST_EXPECTED = 10
+"""Messages that a bin must be expected to hold, so that their absence says something."""
+_WIDEST = 50
+_SIGMAS = 3
+_SIGMAS_ALONE = 5
+"""A low bin between bins that are not low is chance more easily than two in a row."""
+_ENOUGH_BINS = 6
+READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One curve of the fleet and the load it was asked to carry."""
+
+    metric: str
+    """`acknowledged`, `received` or `ready`."""
+    counts: Mapping[int, int]
+    """By the tenth's number since the run's start."""
+    origin: int
+    """The run's start, monotonic ns."""
+    load: Callable[[int], float]
+    """The scheduled load factor at a monotonic time: 1.0 is 100 %; 0 where nothing is published."""
+
+    def tenth(self, at: int) -> int:
+        """The tenth that a monotonic time lies in."""
+        return (at - self.origin) // TENTH
+
+    def time(self, tenth: int) -> int:
+        """When a tenth begins, monotonic ns."""
+        return self.origin + tenth * TENTH
+
+    def load_in(self, tenth: int) -> float:
+        """The load in the middle of a tenth."""
+        return self.load(self.time(tenth) + TENTH // 2)
+
+    def rate(self, tenths: Sequence[int]) -> float | None:
+        """What was counted a second in these tenths, or the mean number of ready clients; None of none."""
+        if not tenths:
+            return None
+        total = sum(self.counts.get(each, 0) for each in tenths)
+        return total / len(tenths) * (1 if self.metric == READY else 10)
+
+    def busy(self, first: int, last: int, closed: Iterable[tuple[int, int]] = ()) -> list[int]:
+        """The tenths from `first` up to `last` that have load and touch no `closed` span.
+
+        Args:
+            first: a tenth.
+            last: the tenth after the last one.
+            closed: spans of monotonic ns, such as the windows of other faults.
+        """
+        shut = [(self.tenth(start), self.tenth(end)) for start, end in closed]
+        return [
+            each
+            for each in range(max(first, 0), last)
+            if each in self.counts
+            and self.load_in(each) > 0
+            and not any(start <= each <= end for start, end in shut)
+        ]
+
+
+def curve_of(tenths: Mapping[str, Mapping[int, int]], origin: int, load: Callable[[int], float]) -> Curve:
+    """The curve that tells most: acknowledged publishes; if there are none received messages, or clients."""
+    for metric in ("acknowledged", "received"):
+        counts = tenths.get(metric, {})
+        if any(counts.values()):
+            return Curve(metric, counts, origin, load)
+    return Curve(READY, tenths.get(READY, {}), origin, load)
+
+
+def baseline(curve: Curve, before: int, closed: Iterable[tuple[int, int]] = ()) -> list[int]:
+    """The tenths before a fault that say what is normal; empty when there are less than three seconds.
+
+    Args:
+        curve: the fleet's curve.
+        before: when the fault was injected, monotonic ns.
+        closed: windows of other faults, monotonic ns.
+    """
+    last = curve.tenth(before)
+    found = curve.busy(last - MOST_BASELINE, last, closed)
+    # Up to the fault without a gap: what lies before another stage or another fault was another world.
+    for at in range(len(found) - 1, 0, -1):
+        if found[at - 1] != found[at] - 1:
+            found = found[at:]
+            break
+    return found if len(found) >= LEAST_BASELINE else []
+
+
+@dataclass(frozen=True, slots=True)
+class Low:
+    """How long the fleet was down, between a fault's injection and its window's end."""
+
+    tenths: int
+    """Width of a bin: the resolution."""
+    seconds: float
+    """Sum of the low bins."""
+    first: int | None
+    """Start of the first low bin, monotonic ns; None when there is none."""
+    last: int | None
+    """End of the last low bin, monotonic ns."""
+    lasting: bool
+    """The last bin looked at is low: the rate had not come back when the window closed."""
+    deepest: float | None
+    """The smallest portion of what was expected that a low bin held."""
+
+
+def lows(curve: Curve, normal: Sequence[int], start: int, end: int) -> Low | None:
+    """Find the bins in which the fleet is down.
+
+    Args:
+        curve: the fleet's curve.
+        normal: the tenths of the baseline.
+        start: the fault's injection, monotonic ns.
+        end: its window's end, monotonic ns.
+
+    Returns:
+        None when it cannot be told: no baseline, or too few messages for any bin of up to 5 s.
+    """
+    load = sum(curve.load_in(each) for each in normal)
+    total = sum(curve.counts.get(each, 0) for each in normal)
+    if not total or load <= 0:
+        return None
+    if curve.metric == READY:
+        width, spread, unit = 1, 0.0, total / len(normal)
+    else:
+        unit = total / load  # of a tenth at 100 %
+        chosen = _width(curve, normal, unit)
+        if chosen is None:
+            return None
+        width, spread = chosen
+    expected_before = unit * width if curve.metric == READY else unit * width * load / len(normal)
+    bins: list[_Bin] = []
+    for first in range(curve.tenth(start), curve.tenth(end) - width + 1, width):
+        loads = [curve.load_in(first + step) for step in range(width)]
+        if not all(loads) or not all(first + step in curve.counts for step in range(width)):
+            continue
+        count = sum(curve.counts[first + step] for step in range(width))
+        expected = unit if curve.metric == READY else unit * sum(loads)
+        sigma = max(math.sqrt(expected), spread * expected / expected_before)
+        bins.append(_Bin(first, count, expected, 0.0 if curve.metric == READY else sigma))
+    return _summed(curve, bins, width, start)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bin:
+    first: int
+    count: int
+    expected: float
+    sigma: float
+
+    @property
+    def low(self) -> bool:
+        """Less than the fleet does by chance."""
+        return self.count < min(DOWN_BELOW * self.expected, self.expected - _SIGMAS * self.sigma)
+
+    @property
+    def plainly(self) -> bool:
+        """So low that it needs no neighbour to be believed."""
+        return self.count < self.expected - _SIGMAS_ALONE * self.sigma
+
+
+def _width(curve: Curve, normal: Sequence[int], unit: float) -> tuple[int, float] | None:
+    """The narrowest bin (tenths) whose emptiness is no chance, and the standard deviation of its counts."""
+    load = sum(curve.load_in(each) for each in normal) / len(normal)
+    for width in range(1, _WIDEST + 1):
+        expected = unit * width * load
+        sums = [
+            sum(curve.counts[each] for each in normal[at : at + width])
+            for at in range(len(normal) % width, len(normal), width)
+        ]
+        spread = pstdev(sums) if len(sums) >= _ENOUGH_BINS else 0.0
+        if expected >= _LEAST_EXPECTED and _SIGMAS * max(math.sqrt(expected), spread) < expected:
+            return width, spread
+    return None
+
+
+def _summed(curve: Curve, bins: Sequence[_Bin], width: int, start: int) -> Low:
+    beside = {a.first for a, b in pairwise(bins) if b.low and b.first - a.first == width}
+    beside |= {b.first for a, b in pairwise(bins) if a.low and b.first - a.first == width}
+    low = [each for each in bins if each.low and (each.plainly or each.first in beside)]
+    if not low:
+        return Low(width, 0.0, None, None, lasting=False, deepest=None)
+    return Low(
+        width,
+        len(low) * width / 10,
+        max(curve.time(low[0].first), start),
+        curve.time(low[-1].first + width),
+        lasting=bins[-1] is low[-1],
+        deepest=min(each.count / each.expected for each in low),
+    )
