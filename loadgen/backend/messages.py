@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from loadgen.metrics.outage import Outage
+    from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.packed import PackedSnapshot
     from loadgen.plan.plan import Shard
 
@@ -98,8 +98,10 @@ class Report:
     """The snapshot as it goes to disk: written by the worker, so that the coordinator needs not."""
     events: list[dict[str, Any]] = field(default_factory=list)
     events_dropped: int = 0
-    outages: list[Outage] = field(default_factory=list)
-    """The outages that began, or of which more is known, since the last report; each as known now."""
+    outages: list[OutageWire] = field(default_factory=list)
+    """The outages that began, or of which more is known, since the last report (of a storm, some later).
+
+    For `metrics.outage.OutageBook.add`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from loadgen.metrics.packed import pack_snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from loadgen.metrics.outage import Outage
+    from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.snapshot import Snapshot
 
 _PROGRESS_EVERY = 0.2  # s
@@ -126,7 +126,7 @@ class Worker:
         self._send(Progress(worker=self._number, stage=self._fleet.stage, **self._fleet.progress()))
 
     def _report(
-        self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int, outages: list[Outage]
+        self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int, outages: list[OutageWire]
     ) -> None:
         self._send(Report(pack_snapshot(snapshot), snapshot.to_json(), events, dropped, outages))
 

@@ -121,7 +121,7 @@ class Enduring(ClientState):
     def _outage_for_good(self) -> None:
         """The client makes no further attempt."""
         if self._outage is not None and not self._outage.ended:
-            self._outage.ended = GAVE_UP
+            self._outage.ended = RUN_OVER if self._context.stopping else GAVE_UP
             self._context.outages.over(self._outage)
 
     def run_over(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from loadgen.engine.client import Client
     from loadgen.engine.client_state import ClientState
     from loadgen.engine.stream import Stream
-    from loadgen.metrics.outage import Outage
+    from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.pacer import Pacer
     from loadgen.plan.plan import Shard
@@ -41,7 +41,7 @@ class Fleet:
         shard: Shard,
         run_id: int,
         seed: int,
-        report: Callable[[Snapshot, list[dict[str, Any]], int, list[Outage]], None],
+        report: Callable[[Snapshot, list[dict[str, Any]], int, list[OutageWire]], None],
     ) -> None:
         """Build the clients; `report` takes an interval's snapshot, events, how many dropped, and outages."""
         self.shard = shard
@@ -257,7 +257,7 @@ class Fleet:
         dropped, self.context.events_dropped = self.context.events_dropped, 0
         if last:
             dropped += outages.unwritten
-        self._report(snapshot, events, dropped, outages.take())
+        self._report(snapshot, events, dropped, outages.take(last=last))
 
     def _gauges(self) -> dict[str, float]:
         gauges: dict[str, float] = {}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from loadgen.metrics.outage import BACK
 
 if TYPE_CHECKING:
-    from loadgen.metrics.outage import Outage
+    from loadgen.metrics.outage import Outage, OutageWire
 
 FOLLOWED_UP = 10_000_000_000
 """How long (ns) the event of an outage waits for the first acknowledgement and the first delivery."""
-_MOST_WRITTEN = 1_000
-"""Events an interval: a storm's outages are written over some seconds instead of filling one."""
+_MOST_WRITTEN = 300
+"""Events an interval: a storm's outages are written over some seconds instead of holding up the loop."""
+_MOST_AT_THE_END = 5_000
+_MOST_LOOKED_AT = 5_000
+_MOST_TOLD = 1_000
+"""Outages told in an interval, likewise."""
 
 
 class OutageLog:
@@ -35,12 +40,12 @@ class OutageLog:
         self.tell(outage)
         self._unwritten[outage.client, outage.noticed] = outage
 
-    def take(self) -> list[Outage]:
-        """Copies of the outages that have changed since the last time."""
+    def take(self, *, last: bool = False) -> list[OutageWire]:
+        """Outages that have changed since they were told, a bounded number at a time; `last`: all of them."""
         if not self._changed:
             return []
-        changed, self._changed = self._changed, {}
-        return [each.copy() for each in changed.values()]
+        keys = list(self._changed if last else islice(self._changed, _MOST_TOLD))
+        return [self._changed.pop(key).to_wire() for key in keys]
 
     def events(self, now: int, *, last: bool = False) -> list[dict[str, Any]]:
         """The events of outages of which nothing more is to come soon, a bounded number at a time.
@@ -52,8 +57,9 @@ class OutageLog:
         events: list[dict[str, Any]] = []
         if not self._unwritten:
             return events
-        for key, outage in tuple(self._unwritten.items()):
-            if len(events) >= _MOST_WRITTEN:
+        most = _MOST_AT_THE_END if last else _MOST_WRITTEN
+        for key, outage in list(islice(self._unwritten.items(), None if last else _MOST_LOOKED_AT)):
+            if len(events) >= most:
                 break
             known = outage.complete or outage.ended != BACK or now - outage.ready > FOLLOWED_UP
             if known or last:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+OutageWire: TypeAlias = "tuple[Any, ...]"
+"""An outage as it travels, see `Outage.to_wire`."""
 
 MOST_ATTEMPTS = 50
 """Attempts kept of an outage, the latest ones; all are counted."""
@@ -106,9 +110,19 @@ class Outage:
         self.slowest_connack = max(self.slowest_connack, wait)
         self.slow_connacks += wait > SLOW_CONNACK
 
-    def copy(self) -> Outage:
-        """An independent copy, to travel while the client goes on with this one."""
-        return replace(self, attempts=list(self.attempts), outcomes=dict(self.outcomes))
+    def to_wire(self) -> OutageWire:
+        """Flatten to plain values, to travel while the client goes on with this one: thousands at a time."""
+        return *_PLAIN(self), tuple(map(tuple, self.attempts)), dict(self.outcomes)
+
+    @classmethod
+    def from_wire(cls, wire: OutageWire) -> Outage:
+        """Read what `to_wire` wrote."""
+        made = cls(*wire[:7])
+        for name, value in zip(_FIELDS[7:], wire[7:-2], strict=True):
+            setattr(made, name, value)
+        made.attempts = [Attempt(*each) for each in wire[-2]]
+        made.outcomes = wire[-1]
+        return made
 
     def to_event(self) -> dict[str, Any]:
         """The `outage` event of events.jsonl; `ns` is when the loss was noticed, unknown times are null."""
@@ -130,6 +144,10 @@ class Outage:
         }
 
 
+_FIELDS = tuple(each.name for each in fields(Outage) if each.name not in {"attempts", "outcomes"})
+_PLAIN = attrgetter(*_FIELDS)
+
+
 class OutageBook:
     """All outages of a run, as the workers tell of them: each is told again when more of it is known."""
 
@@ -137,9 +155,10 @@ class OutageBook:
         """Start with none."""
         self._outages: dict[tuple[int, int], Outage] = {}
 
-    def add(self, outages: Iterable[Outage]) -> None:
+    def add(self, outages: Iterable[OutageWire]) -> None:
         """Take what a worker reported; the latest word on an outage counts."""
-        for each in outages:
+        for wire in outages:
+            each = Outage.from_wire(wire)
             self._outages[each.client, each.noticed] = each
 
     @property

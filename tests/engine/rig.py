@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loadgen.identity.authority import Authority
     from loadgen.identity.identity import Identity
     from loadgen.metrics.histogram import Histogram
-    from loadgen.metrics.outage import Outage
+    from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan, Shard
 
@@ -61,7 +61,7 @@ class Rig:
         self.clients: list[Client] = self.fleet.clients
 
     def _report(
-        self, snapshot: Snapshot, events: list[dict[str, Any]], _dropped: int, outages: list[Outage]
+        self, snapshot: Snapshot, events: list[dict[str, Any]], _dropped: int, outages: list[OutageWire]
     ) -> None:
         self.snapshots.append(snapshot)
         self._events += events

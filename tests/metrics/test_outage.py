@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 from loadgen.metrics.outage import MOST_ATTEMPTS, Attempt, Outage, OutageBook
 
@@ -22,22 +23,26 @@ def test_all_attempts_are_counted_and_the_last_ones_kept() -> None:
     assert made.outcomes == {"tcp:refused": MOST_ATTEMPTS + 20, "ready:ready": 1}
 
 
-def test_a_copy_does_not_follow_the_original() -> None:
-    made = outage()
-    copy = made.copy()
-    made.attempted(Attempt("n", 1, 2, "tls", "timeout"))
-    assert (copy.attempts, copy.outcomes) == ([], {})
+def test_an_outage_travels_whole_and_does_not_follow_the_original() -> None:
+    made = outage(connack=120, session_present=True, ready_node="n2:1", ended="ready", awaits_ack=True)
+    made.attempted(Attempt("n1:1", 1, 2, "tls", "timeout"))
+    wire = pickle.loads(pickle.dumps(made.to_wire()))
+    assert Outage.from_wire(wire) == made
+    told = made.to_wire()
+    made.attempted(Attempt("n1:1", 3, 4, "tcp", "refused"))
+    assert Outage.from_wire(told) == Outage.from_wire(wire)
+    assert isinstance(Outage.from_wire(wire).attempts[0], Attempt)
 
 
 def test_the_latest_word_on_an_outage_counts() -> None:
     book = OutageBook()
-    book.add([outage(1, 200), outage(0, 100)])
+    book.add([outage(1, 200).to_wire(), outage(0, 100).to_wire()])
     assert book.away == 2
-    book.add([outage(1, 200, ready=300, ended="ready")])
+    book.add([outage(1, 200, ready=300, ended="ready").to_wire()])
     assert [each.noticed for each in book.outages] == [100, 200]
     assert book.outages[1].ready == 300
     assert (len(book), book.away) == (2, 1)
-    book.add([outage(0, 100, ended="gave-up")])
+    book.add([outage(0, 100, ended="gave-up").to_wire()])
     assert book.away == 1, "who gave up does not come back"
 
 
