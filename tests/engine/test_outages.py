@@ -242,7 +242,7 @@ class Halfway(FakeBroker):
 def test_cut_off_again_before_it_was_ready_is_the_same_outage(rigs: Rigs, run: Run) -> None:
     async def scenario() -> None:
         async with Halfway(ssl=rigs.server_tls) as broker:
-            broker.suback = broker.cut_halfway  # type: ignore[assignment] # None grants
+            broker.suback = broker.cut_halfway
             group = {"subscribe": SUBSCRIBE, "reconnect": QUICK}
             async with rigs.rig(rigs.plan(broker.port, {"g": group})) as rig:
                 await rig.connect()

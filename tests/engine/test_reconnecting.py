@@ -86,7 +86,7 @@ def test_without_sending_again_what_was_under_way_is_abandoned_at_the_loss(rigs:
     async def scenario() -> None:
         async with rigs.broker(puback=lambda n, _: None if n < 2 else 0) as broker:
             reconnect = {**QUICK, "resend": False}
-            group = {"publish": PUBLISH, "session": KEPT, "reconnect": reconnect}
+            group = {"publish": PUBLISH, "subscribe": SUBSCRIBE, "session": KEPT, "reconnect": reconnect}
             async with rigs.rig(rigs.plan(broker.port, {"g": group})) as rig:
                 await rig.connect()
                 client = rig.clients[0]
