@@ -24,18 +24,23 @@ from loadgen.backend.messages import (
 from loadgen.backend.pool import WorkerPool
 from loadgen.engine.health import process_usage
 from loadgen.errors import ExitCode, WorkerError
+from loadgen.fault_results import FaultResults, Spans, fault_results
 from loadgen.interruption import Interruption
 from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
+from loadgen.metrics.fault_window import RunSpan
 from loadgen.result import Findings, build_result
-from loadgen.store import run_number
+from loadgen.run_faults import RunFaults, RunVoice
+from loadgen.store import open_run, run_number
 from loadgen.tally import Tally
 from loadgen.view_check import ViewCheck, expected_connections
 from loadgen.worker_news import LONGEST_FINAL_SILENCE, WorkerNews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from loadgen.broker.faults import NodeControl
     from loadgen.broker.view import ViewResult
+    from loadgen.fault_run import FaultRun
     from loadgen.metrics.ledger_result import LedgerResult
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan
@@ -50,6 +55,8 @@ _SETUP_LIMIT = 120.0
 _FINAL_LIMIT = 60.0
 _SETTLE_AFTER_INTERRUPT = 2.0
 _SETTLE_AFTER_HOLD = 10.0
+_COME_BACK = 10.0
+"""How long clients that are away when the run ends are given to come back, s."""
 
 
 @dataclass(slots=True)
@@ -86,8 +93,21 @@ class Coordinator:
         workers: int,
         inline: bool,
         observer: Observer | None = None,
+        control: NodeControl | None = None,
+        via: Mapping[int, tuple[str, int]] | None = None,
     ) -> None:
-        """Get ready; `run` does the work."""
+        """Get ready; `run` does the work.
+
+        Args:
+            plan: what to run.
+            target: whom to run it against.
+            writer: where it is written down.
+            workers: how many workers.
+            inline: one worker, in this process and loop.
+            observer: who is told what goes on.
+            control: who does the plan's faults.
+            via: index of a node → what to dial instead of it: the proxy of a node that may be slow.
+        """
         self.plan = plan
         self.target = target
         self.writer = writer
@@ -96,6 +116,7 @@ class Coordinator:
         self.tally = Tally(workers)
         self.clock = StageClock()
         self.origin = 0
+        self._ended = 0
         self._observer = observer or Observer()
         self._news = WorkerNews(workers)
         self._changed = asyncio.Event()
@@ -103,6 +124,9 @@ class Coordinator:
         self._stages: list[dict[str, Any]] = []
         self._view = ViewCheck()
         self._settled = False
+        self._via = via
+        voice = RunVoice(self.pool.broadcast, writer.event, self._note, self._fault_begins)
+        self.faults = RunFaults(plan, control, writer.path, tally=self.tally, news=self._news, voice=voice)
         self.warnings: list[str] = []
 
     # -- the whole -------------------------------------------------------------------------------
@@ -131,6 +155,8 @@ class Coordinator:
             view, view_error = await self._look_to_the_end()
             await self._finish()
         finally:
+            # Whatever happened: no node is left as a fault made it.
+            await self.faults.end()
             if self._interruption.impatient:
                 for worker in range(self.workers):
                     self.pool.kill(worker)
@@ -157,9 +183,12 @@ class Coordinator:
             lagging=self._news.silence,
             coordinator_cpu=process_usage()[0] - cpu_before,
             warnings=self.warnings,
+            faults=self.faults.runner.runs,
         )
-        if self.plan.publishers or any(client.filters for client in self.plan.clients):
-            findings.ledger = self._classify()
+        ledger = self._ledger() if self._keeps_ledger else None
+        if ledger is not None:
+            findings.ledger = self._classify(ledger)
+        findings.fault_results = self._fault_results(ledger)
         result = build_result(findings)
         self.writer.finish(result)
         return result
@@ -167,9 +196,8 @@ class Coordinator:
     async def _set_up(self) -> None:
         run_id = run_number()
         for number in range(self.workers):
-            self.pool.send(
-                number, Setup(self.plan.shard(number, self.workers), run_id, self.plan.scenario.seed)
-            )
+            shard = self.plan.shard(number, self.workers, self._via)
+            self.pool.send(number, Setup(shard, run_id, self.plan.scenario.seed))
         try:
             async with asyncio.timeout(_SETUP_LIMIT):
                 while not self._news.all_set_up and not self._over:
@@ -200,6 +228,7 @@ class Coordinator:
                 at = max(at, monotonic_ns() + _LEAD // 3)
             ended = await self._run_stage(stage, at)
             self._stages[-1]["duration"] = (ended - at) / 1e9
+            self.faults.runner.leave(stage.name, ended)
             at = ended
             if stage.kind == "connect" and not self._news.ready:
                 self._note("no client could connect: the remaining stages are skipped")
@@ -219,6 +248,7 @@ class Coordinator:
         self._write_stage(stage.name, stage.kind, at, record=stage.record, load=load)
         self.writer.event({"ns": at, "event": "stage", "stage": stage.name, "kind": stage.kind})
         self._note(f"stage {stage.name} ({stage.kind})")
+        self.faults.enter(stage.name, at)
         if stage.kind == "connect":
             return await self._connect_stage(stage, at)
         if stage.kind == "drain":
@@ -260,10 +290,17 @@ class Coordinator:
 
     async def _drain_stage(self, limit: int, at: int) -> int:
         self.clock.ends = at + limit
-        settled = await self._wait(at + limit, lambda: self._news.settled(self.clock.name))
-        self._settled = not self._over
+        healing = asyncio.create_task(self.faults.runner.heal_for_drain())
+        settled = await self._wait(at + limit, self._drained)
+        if not self._over:
+            # What a node that is still away holds is not lost.
+            self._settled = self._news.settled(self.clock.name) or not self.faults.keeps_messages
+            await healing
         self._stages[-1]["ended_by"] = "settled" if settled else "interrupted" if self._over else "time"
         return monotonic_ns()
+
+    def _drained(self) -> bool:
+        return self._news.settled(self.clock.name) and not self.faults.holds_the_drain
 
     async def _wait(self, until: int, done: Callable[[], bool]) -> bool:
         """Wait for `done()`, `until` (monotonic ns), an interrupt or a lost worker; True for `done()`."""
@@ -281,8 +318,17 @@ class Coordinator:
             await asyncio.wait_for(self._changed.wait(), limit)
         self._changed.clear()
         self._give_up_the_silent()
+        if self.origin:
+            self.faults.look(self.origin, monotonic_ns())
 
     # -- the broker's view -----------------------------------------------------------------------
+
+    def _fault_begins(self, run: FaultRun) -> None:
+        if self._view.pending:
+            self._view.cancel()
+            self.warnings.append(
+                f"the broker's view was not compared to the end: fault {run.record.name} came first"
+            )
 
     def _connected_groups(self) -> set[str]:
         groups: set[str] = set()
@@ -306,6 +352,10 @@ class Coordinator:
             await self._wait(self.clock.ends, lambda: False)
         if self.clock.kind == "hold" and not self._news.lost:
             await self._settle()
+        await self.faults.runner.end()
+        await self._let_come_back()
+        await self.faults.end()
+        self._ended = monotonic_ns()
         self._note("disconnecting")
         self.pool.broadcast(Finish())
         self._news.silence_limit = LONGEST_FINAL_SILENCE
@@ -325,18 +375,42 @@ class Coordinator:
         at = monotonic_ns()
         self.pool.broadcast(StartStage(_SETTLE, "drain", at))
         self._write_stage(_SETTLE, "drain", at)
+        await self.faults.runner.end()
         deadline = monotonic() + (_SETTLE_AFTER_INTERRUPT if interrupted else _SETTLE_AFTER_HOLD)
         while monotonic() < deadline and not self._interruption.impatient and not self._news.lost:
             if self._news.settled(_SETTLE):
                 # Nothing is missing, so nothing is in doubt.
                 self._settled = True
-                break
+                if not self.faults.holds_the_drain:
+                    break
             if self._interruption.requested and not interrupted:
                 break
             await self._wait_for_news(0.2)
         self._stages[-1]["duration"] = (monotonic_ns() - at) / 1e9
 
-    def _classify(self) -> LedgerResult:
+    async def _let_come_back(self) -> None:
+        """Give clients that lost their connection just now, or whose node was healed just now, their time."""
+        deadline = monotonic() + _COME_BACK
+        while self.faults.coming_back and not self._over and monotonic() < deadline:
+            await self._wait_for_news(0.2)
+
+    @property
+    def _keeps_ledger(self) -> bool:
+        return bool(self.plan.publishers) or any(client.filters for client in self.plan.clients)
+
+    def _fault_results(self, ledger: Ledger | None) -> FaultResults:
+        self.writer.flush()
+        span = RunSpan(self.origin, self._ended, self.faults.load)
+        return fault_results(
+            self.faults.runner.runs,
+            self.faults.outages.outages,
+            open_run(self.writer.path),
+            span,
+            None if ledger is None else lambda window: self._classify(ledger, window),
+            self._news.finals,
+        )
+
+    def _ledger(self) -> Ledger:
         ledger = Ledger()
         for final in self._news.finals:
             ledger = ledger.merge(
@@ -345,13 +419,16 @@ class Coordinator:
                     {number: SubscriberLog.from_wire(wire) for number, wire in final.subscribers.items()},
                 )
             )
-        expiring = self.plan.expiring((monotonic_ns() - self.origin) / 1e9)
+        return ledger
+
+    def _classify(self, ledger: Ledger, window: Spans | None = None) -> LedgerResult:
         return classify(
             ledger.publishers,
             ledger.subscribers,
             self.plan.pairs(),
             settled=self._settled,
-            expiring=expiring,
+            expiring=self.plan.expiring((monotonic_ns() - self.origin) / 1e9),
+            window=window,
         )
 
     # -- what workers say ------------------------------------------------------------------------
@@ -378,6 +455,7 @@ class Coordinator:
 
     def _take_report(self, report: Report) -> None:
         self.tally.add(report.snapshot)
+        self.faults.outages.add(report.outages)
         self.writer.snapshot(report.line)
         for event in report.events:
             self.writer.event(event)
@@ -387,6 +465,7 @@ class Coordinator:
             )
         self.writer.flush()
         while (interval := self.tally.next_interval()) is not None:
+            self.faults.second(interval)
             if self._observer.on_second is not None:
                 self._observer.on_second(interval, self)
 

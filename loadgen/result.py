@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import loadgen
 from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
+from loadgen.fault_results import FaultResults
+from loadgen.fault_run import Outcome, troubles
 from loadgen.generator_faults import generator_faults
 from loadgen.machine import available_cores
 from loadgen.metrics.catalog import HISTOGRAMS
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from loadgen.backend.messages import Final
     from loadgen.broker.view import ViewResult
+    from loadgen.fault_run import FaultRun
     from loadgen.metrics.ledger_result import LedgerResult
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan
@@ -57,6 +60,9 @@ class Findings:
     """Longest silence of a worker, s."""
     coordinator_cpu: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    faults: list[FaultRun] = field(default_factory=list)
+    """Every planned fault and every mark."""
+    fault_results: FaultResults = field(default_factory=FaultResults)
 
 
 @dataclass(slots=True)
@@ -113,7 +119,8 @@ def build_result(findings: Findings) -> dict[str, Any]:
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
         | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
-        "faults": [],
+        "faults": findings.fault_results.faults,
+        "outages_outside_faults": findings.fault_results.outside,
         "generator": _generator(findings, totals),
         "broker": {
             "kind": findings.target.kind,
@@ -234,7 +241,16 @@ def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
     )
     rows: list[tuple[ThresholdResult, bool]] = [
         (each, False)
-        for each in evaluate(scenario.parsed_thresholds(), totals, findings.ledger, durations, stages)
+        for each in evaluate(
+            scenario.parsed_thresholds(),
+            totals,
+            findings.ledger,
+            durations,
+            stages,
+            windows=findings.fault_results.windows,
+            window_seconds=findings.fault_results.window_seconds,
+            window_ledgers=findings.fault_results.window_ledgers,
+        )
     ]
     named = {spec.metric for spec in scenario.parsed_thresholds() if not spec.selector}
     rows += [
@@ -298,6 +314,7 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
         found.append(
             (Verdict.FAIL, f"{never} of {clients} clients were never connected and subscribed{_why(totals)}")
         )
+    found += _of_faults(findings)
     if findings.view is not None and not findings.view.passed:
         wrong = findings.view.checked - findings.view.ok
         found.append(
@@ -315,6 +332,22 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
         found.append(
             (Verdict.INVALID, f"the ledger lacks {findings.ledger.unaccounted} pairs of the lost worker")
         )
+    return found
+
+
+def _of_faults(findings: Findings) -> list[tuple[Verdict, str]]:
+    """What faults add: those that did not go as planned, and clients that are not back at the end."""
+    # Who interrupts a run knows that faults were still to come, and that nodes may just be down.
+    cut_short = findings.interrupted or bool(findings.lost_workers)
+    found = [
+        (Verdict.INVALID, trouble)
+        for run in findings.faults
+        if not (cut_short and run.outcome is Outcome.NOT_REACHED)
+        for trouble in troubles([run])
+    ]
+    away = sum(final.away for final in findings.finals)
+    if away and not cut_short:
+        found.append((Verdict.FAIL, f"{away} {'client' if away == 1 else 'clients'} did not come back"))
     return found
 
 

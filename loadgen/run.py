@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadgen.broker.control import nodes_behind_proxies, open_control
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_accounts
 from loadgen.coordinator import Coordinator, Observer
@@ -30,6 +32,7 @@ from loadgen.target import open_target
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from loadgen.broker.faults import NodeControl
     from loadgen.identity.identity import Identity
     from loadgen.scenario.model import Scenario
     from loadgen.target import OpenTarget
@@ -192,7 +195,8 @@ async def run_scenario(
         BrokerError: the embedded broker or the management API cannot be used.
     """
     raise_descriptor_limit()
-    async with open_target(scenario) as target:
+    async with contextlib.AsyncExitStack() as opened:
+        target = await opened.enter_async_context(open_target(scenario))
         plan = prepared.plan
         if target.scenario is not scenario:
             # The embedded broker's address is known only now.
@@ -202,6 +206,7 @@ async def run_scenario(
         await check_target(
             target_settings(target.scenario), plan.clients, group_settings(target.scenario), places
         )
+        control, via = await _open_control(plan, target, opened)
         writer = RunWriter(
             options.runs, scenario.name, scenario.to_yaml(), summary(prepared.plan, prepared.needs)
         )
@@ -213,6 +218,8 @@ async def run_scenario(
             workers=workers,
             inline=workers == 1,
             observer=observer(plan) if observer else None,
+            control=control,
+            via=via,
         )
         coordinator.warnings += warnings
         if scenario.target.tls.insecure:
@@ -220,6 +227,26 @@ async def run_scenario(
         result = await coordinator.run()
     write_histogram_log(open_run(writer.path))
     return Outcome(writer.path, result)
+
+
+async def _open_control(
+    plan: Plan, target: OpenTarget, opened: contextlib.AsyncExitStack
+) -> tuple[NodeControl | None, dict[int, tuple[str, int]]]:
+    """Get hold of the nodes when there are faults to do; `opened` lets go of them.
+
+    Returns:
+        The node control; and which nodes are dialled through a proxy, as they are to be made slow later.
+
+    Raises:
+        BrokerError: the cluster of `target.control` is not there, or a proxy does not start.
+    """
+    if not plan.faults:
+        return None, {}
+    clients = frozenset(client.client_id for client in plan.clients)
+    control = await open_control(target.scenario.target, target.management, client_ids=clients)
+    opened.push_async_callback(control.close)
+    behind = nodes_behind_proxies(plan.faults, control.node_names())
+    return control, await control.start_proxies(behind) if behind else {}
 
 
 async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[str]:

@@ -8,6 +8,7 @@ flushed once a second, so a killed run keeps all but its last second.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from loadgen.errors import ConfigError
 from loadgen.metrics.snapshot import Snapshot, merge_time, merge_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SCENARIO = "scenario.yaml"
 PLAN = "plan.json"
@@ -51,6 +52,9 @@ class RunWriter:
             self._write_json(PLAN, plan | {"started_at": now.isoformat(timespec="milliseconds")})
             self._snapshots: TextIO = (self.path / SNAPSHOTS).open("a", encoding="utf-8")
             self._events: TextIO = (self.path / EVENTS).open("a", encoding="utf-8")
+            # Tells `is_running` that somebody writes here; the system lets go of it however we end.
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._events, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError(
                 f"cannot write the run's folder in {runs}: {error.strerror or error}",
@@ -145,16 +149,25 @@ class Run:
         """The scenario as run."""
         return (self.path / SCENARIO).read_text(encoding="utf-8")
 
-    def snapshots(self) -> Iterator[Snapshot]:
-        """Every worker's intervals in the order of their arrival; a last line cut short is left out."""
+    def snapshots(self, wanted: Callable[[int], bool] | None = None) -> Iterator[Snapshot]:
+        """Every worker's intervals in the order of their arrival; a last line cut short is left out.
+
+        Args:
+            wanted: number of an interval → whether it is read; the others cost next to nothing.
+        """
         for line in _lines(self.path / SNAPSHOTS):
             with contextlib.suppress(ValueError):
-                yield Snapshot.from_json(line)
+                if wanted is None or wanted(_interval_of(line)):
+                    yield Snapshot.from_json(line)
 
-    def timeline(self) -> list[Snapshot]:
-        """One snapshot per interval and stage, added over the workers, in the order of time."""
+    def timeline(self, wanted: Callable[[int], bool] | None = None) -> list[Snapshot]:
+        """One snapshot per interval and stage, added over the workers, in the order of time.
+
+        Args:
+            wanted: as for `snapshots`.
+        """
         grouped: dict[tuple[int, str], dict[int, list[Snapshot]]] = {}
-        for snapshot in self.snapshots():
+        for snapshot in self.snapshots(wanted):
             of_workers = grouped.setdefault((snapshot.interval, snapshot.stage), {})
             of_workers.setdefault(snapshot.worker, []).append(snapshot)
         merged = [merge_workers(map(merge_time, parts.values())) for parts in grouped.values()]
@@ -186,6 +199,35 @@ def open_run(path: Path | str) -> Run:
         raise ConfigError(what, "name the folder that a run wrote, such as runs/latest")
     folder = folder.resolve()
     return Run(folder, _read_json(folder / RESULT), _read_json(folder / PLAN))
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a run writes into this folder at this moment, on this machine."""
+    if (folder / RESULT).exists():
+        return False
+    try:
+        with (folder / EVENTS).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+_INTERVAL = re.compile(r'"interval":(-?\d+)')
+
+
+def _interval_of(line: str) -> int:
+    """Read a snapshot line's interval without decoding its histograms.
+
+    Raises:
+        ValueError: the line has none.
+    """
+    found = _INTERVAL.search(line)
+    if found is None:
+        raise ValueError("no interval")
+    return int(found[1])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class WorkerNews:
         return sum(each.failed for each in self._progress.values())
 
     @property
+    def away(self) -> int:
+        """Clients that were ready and lost their connection against our will."""
+        return sum(each.away for each in self._progress.values())
+
+    @property
     def pending(self) -> int:
         """Clients of the connect stage that are neither."""
         return sum(each.pending for each in self._progress.values())

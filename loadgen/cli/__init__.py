@@ -13,6 +13,7 @@ import typer
 import loadgen
 from loadgen.cli import certs, cluster
 from loadgen.cli.doctor import doctor
+from loadgen.cli.mark import mark
 from loadgen.cli.options import reader_may_leave
 from loadgen.cli.plan import plan
 from loadgen.cli.provision import deprovision, provision
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(plan)
 app.command()(report)
+app.command()(mark)
 app.command()(provision)
 app.command()(deprovision)
 app.command()(schema)

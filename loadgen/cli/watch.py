@@ -71,6 +71,7 @@ class Watch:
             delivery_p99=delivery.percentile(99.0) / 1e9 if delivery.count else None,
             send_lag_p99=lag.percentile(99.0) / 1e9 if lag.count else None,
             errors=_errors(coordinator),
+            faults=coordinator.faults.shown(monotonic_ns()),
             workers=coordinator.workers,
             send_lag_limit=self._scenario.generator.send_lag / 1e9,
         )

@@ -154,12 +154,15 @@ class OutageBook:
     def __init__(self) -> None:
         """Start with none."""
         self._outages: dict[tuple[int, int], Outage] = {}
+        self.given_up: set[int] = set()
+        """Clients that are away and make no further attempt."""
 
     def add(self, outages: Iterable[OutageWire]) -> None:
         """Take what a worker reported; the latest word on an outage counts."""
         for wire in outages:
             each = Outage.from_wire(wire)
             self._outages[each.client, each.noticed] = each
+            (self.given_up.add if each.ended == GAVE_UP else self.given_up.discard)(each.client)
 
     @property
     def outages(self) -> list[Outage]:

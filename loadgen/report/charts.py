@@ -19,8 +19,10 @@ from loadgen.report.plots import (
     add_line,
     empty_plot,
     shade_stages,
+    shade_windows,
     time_axis,
 )
+from loadgen.report.series import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +75,7 @@ class Chart:
 def draw(series: RunSeries, result: Mapping[str, Any]) -> list[Chart]:
     """Draw every chart there is data for, in reading order; a run without data has none."""
     timed = _TimeCharts(series, result) if series.time else None
-    charts = [timed.rates(), timed.connected(), *timed.latencies()] if timed else []
+    charts = [timed.rates(), timed.connected(), *timed.latencies(), *timed.errors()] if timed else []
     if series.spectrum:
         charts.append(_spectrum(series.spectrum))
     return [*charts, *(timed.generator() if timed else [])]
@@ -92,6 +94,7 @@ class _TimeCharts:
             if (start := stage.get("started_at_s")) is not None and (duration := stage.get("duration"))
         ]
         end = max([1.0, series.time[-1], *(end for _, _, end in self._stages)])
+        self._windows = fault_windows(result)
         self._range = Range1d(start=0, end=end, bounds=(0, end))
 
     def rates(self) -> Chart:
@@ -139,6 +142,19 @@ class _TimeCharts:
             if self._has(f"{metric}_p50")
         ]
 
+    def errors(self) -> list[Chart]:
+        """Draw what went wrong, when anything did."""
+        styles = (("orange", "solid"), ("pink", "dashed"), ("blue", "dotdash"), ("grey", "dotted"))
+        lines = [
+            Line(counter, words, *style)
+            for (counter, words), style in zip(ERRORS, styles, strict=True)
+            if any(self._series.columns[counter])
+        ]
+        if not lines:
+            return []
+        note = "A publish is refused by PUBACK 0x10 or 0x80 and above; held back while its client is away."
+        return [self._chart("errors", "Errors per second", note, lines, "@{COLUMN}{0,0.[0]}/s")]
+
     def generator(self) -> list[Chart]:
         """Draw the generator's own lags, and the limits above which the run is invalid."""
         lines = [
@@ -175,6 +191,7 @@ class _TimeCharts:
         time_axis(plot)
         if self._stages:
             shade_stages(plot, self._stages)
+        shade_windows(plot, self._windows)
         if not latency:
             plot.y_range.start = 0
         for line in lines:
@@ -184,6 +201,17 @@ class _TimeCharts:
         tips = [("at", "@time{0}s"), *((line.name, hover.replace("COLUMN", line.column)) for line in lines)]
         add_hover(plot, anchor, tips, [line.column for line in lines] if latency else ())
         return Chart(key, title, note, plot, tuple(lines))
+
+
+def fault_windows(result: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Give start and end of each fault's window, in seconds since the start of the run."""
+    windows = []
+    for fault in result.get("faults") or []:
+        window = fault.get("window") or {}
+        start, end = window.get("start"), window.get("end")
+        if start is not None:
+            windows.append((float(start), float(end if end is not None else start)))
+    return windows
 
 
 def _spectrum(spectrum: Mapping[str, tuple[list[float], list[float]]]) -> Chart:

@@ -44,6 +44,8 @@ class LiveState:
     send_lag_p99: float | None = None
     errors: dict[str, int] = field(default_factory=dict)
     """Since the start, by words (`CONNACK 0x86`); only those above zero are shown."""
+    faults: tuple[str, ...] = ()
+    """A line for each fault whose window is open."""
     workers: int = 1
     send_lag_limit: float = 0.1
     """Seconds; a send lag above it is shown as a warning."""
@@ -117,7 +119,8 @@ class LiveView:
             (f"  ·  {state.workers} workers" if state.workers != 1 else "", "dim"),
         )
         errors = _errors(state)
-        return Group(head, grid, foot, *([Text(errors, "yellow")] if errors else []))
+        faults = [Text(f"fault {clean(fault)}", "bold yellow") for fault in state.faults]
+        return Group(head, grid, foot, *faults, *([Text(errors, "yellow")] if errors else []))
 
 
 def plain_line(state: LiveState) -> str:
@@ -139,6 +142,7 @@ def plain_line(state: LiveState) -> str:
     if state.send_lag_p99 is not None:
         mark = " !" if state.send_lag_p99 > state.send_lag_limit else ""
         parts.append(f"send_lag p99={figures.seconds(state.send_lag_p99)}{mark}")
+    parts += [f"[fault {clean(fault)}]" for fault in state.faults]
     errors = _errors(state)
     return "  ".join([*parts, *([errors] if errors else [])])
 

@@ -17,6 +17,10 @@ from markupsafe import Markup, escape
 from loadgen.report import charts, figures
 from loadgen.report.advice import advice, saturated
 from loadgen.report.codes import code_lines
+from loadgen.report.fault_charts import fault_charts
+from loadgen.report.fault_curves import fault_curves
+from loadgen.report.fault_details import fault_details
+from loadgen.report.faults import HEADINGS, fault_rows
 from loadgen.report.ledger import COLUMNS, ledger_notes, ledger_rows, worst_pairs
 from loadgen.report.plots import DARK, LIGHT
 from loadgen.report.series import RunSeries, read_series
@@ -34,8 +38,10 @@ _BACKTICKS = re.compile("`([^`]*)`")
 def render(run: RunSource) -> str:
     """Give the report of a run as one HTML page."""
     result = run.result
-    series = read_series(run.timeline(), result.get("stages") or [])
+    timeline = list(run.timeline())
+    series = read_series(timeline, result.get("stages") or [])
     drawn = charts.draw(series, result)
+    drawn += fault_charts(result, fault_curves(timeline, result.get("faults") or []))
     script, divs = components({chart.key: chart.plot for chart in drawn}) if drawn else ("", {})
     scenario = run.path / "scenario.yaml"
     # Every value below is escaped by jinja2; only bokeh's own code and our own style go in as they are.
@@ -65,6 +71,8 @@ def render(run: RunSource) -> str:
             ledger=ledger_rows(result["ledger"]) if result.get("ledger") else [],
             ledger_notes=ledger_notes(result.get("ledger") or {}),
             worst=worst_pairs(result.get("ledger") or {}),
+            fault_headings=HEADINGS,
+            faults=list(zip(fault_rows(result), fault_details(result), strict=True)),
             codes=code_lines(result.get("codes") or {}),
             percentiles=PERCENTILES,
             stages=stage_rows(result, series),

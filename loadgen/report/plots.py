@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bokeh.models.annotations import BoxAnnotation
+from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.models.axes import LinearAxis
 from bokeh.models.formatters import CustomJSTickFormatter
 from bokeh.models.labeling import NoOverlap
@@ -148,6 +148,24 @@ def add_hover(plot: Any, renderer: Any, tips: Sequence[tuple[str, str]], latenci
             formatters={f"@{{{column}}}": formatter for column in latencies},
         )
     )
+
+
+def shade_windows(plot: Any, windows: Sequence[tuple[float, float]]) -> None:  # noqa: ANN401 - bokeh's types
+    """Shade the window of each fault, with a line where it began.
+
+    Args:
+        plot: A plot over time.
+        windows: Start and end of each, in seconds.
+    """
+    for start, end in windows:
+        plot.add_layout(
+            BoxAnnotation(
+                left=start, right=end, fill_color="#D55E00", fill_alpha=0.13, line_color=None, level="image"
+            )
+        )
+        plot.add_layout(
+            Span(location=start, dimension="height", line_color="#D55E00", line_alpha=0.7, line_width=1.2)
+        )
 
 
 def shade_stages(plot: Any, stages: Sequence[tuple[str, float, float]]) -> None:  # noqa: ANN401 - bokeh's types

@@ -6,6 +6,7 @@ a key that is removed or changes its meaning makes a new version.
 
 from __future__ import annotations
 
+from loadgen.report.schema_faults import FAULT, OUTSIDE
 from loadgen.report.schema_parts import Schema, flag, listing, mapping, number, record, summary, text, whole
 
 SCHEMA_VERSION = 1
@@ -150,19 +151,6 @@ _CODES = record(
     },
 )
 
-_FAULT = record(
-    "one fault put into the cluster",
-    {
-        "kind": text("kill, stop, pause …"),
-        "target": text("the node or nodes"),
-        "injected_at": number("seconds since the start of the run", nullable=True),
-        "healed_at": number("seconds since the start of the run", nullable=True),
-        "recovered_at": number("seconds since the start of the run", nullable=True),
-        "affected": whole("clients that noticed"),
-    },
-    required=("kind", "target"),
-)
-
 _GENERATOR = record(
     "the health of loadgen itself: when it could not keep up, the run is invalid",
     {
@@ -233,7 +221,8 @@ RESULT_SCHEMA: Schema = record(
         "stages": listing("stages in order", _STAGE),
         "thresholds": listing("thresholds in the scenario's order", _THRESHOLD),
         "codes": _CODES,
-        "faults": listing("faults in order", _FAULT),
+        "faults": listing("faults in the order of the plan, then marks", FAULT),
+        "outages_outside_faults": OUTSIDE,
         "generator": _GENERATOR,
         "broker": _BROKER,
         "environment": mapping(

@@ -17,6 +17,13 @@ MAX_POINTS = 600
 
 RATES = (("published", "published"), ("acknowledged", "acknowledged"), ("received", "delivered"))
 """Counters of a snapshot, with the name each has in a chart: what subscribers receive, second by second."""
+ERRORS = (
+    ("disconnects", "connections lost"),
+    ("connect_failures", "connects failed"),
+    ("publish_errors", "publishes refused"),
+    ("late", "messages held back"),
+)
+"""Counters that tell of trouble, second by second, with the words each has in a chart."""
 LATENCIES = ("publish_latency", "delivery_latency", "send_lag", "loop_lag")
 STATISTICS: tuple[tuple[str, float], ...] = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0), ("max", 100.0))
 SPECTRUM = ("publish_latency", "publish_service_time", "delivery_latency", "connect_time")
@@ -139,7 +146,7 @@ def _columns(bins: Sequence[Bin], nodes: Sequence[str]) -> dict[str, list[float]
     empty = [nan] * len(percents)
     columns = {
         column: [one.counters.get(counter, 0) / (one.seconds or 1.0) for one in bins]
-        for counter, column in RATES
+        for counter, column in (*RATES, *((name, name) for name, _ in ERRORS))
     }
     columns["connected"] = [nan if one.connected is None else one.connected for one in bins]
     for index, node in enumerate(nodes):

@@ -8,6 +8,7 @@ from typing import Any
 from loadgen.report import figures
 from loadgen.report.advice import advice
 from loadgen.report.codes import code_lines
+from loadgen.report.faults import HEADINGS, fault_rows
 from loadgen.report.figures import clean
 from loadgen.report.ledger import COLUMNS, ledger_notes, ledger_rows, worst_pairs
 from loadgen.report.thresholds import threshold_lines
@@ -48,6 +49,7 @@ def render(result: Mapping[str, Any], *, color: bool = False) -> str:
         _thresholds(result, paint),
         _totals(result, paint),
         _ledger(result, paint),
+        _faults(result, paint),
         _percentiles(result, paint),
         _codes(result, paint),
         _generator(result, paint),
@@ -149,6 +151,23 @@ def _ledger(result: Mapping[str, Any], paint: Paint) -> list[str]:
         lines.append(f"  {row.name.ljust(name_width)}  {'  '.join(cells)}")
     lines += [f"  {note}" for note in ledger_notes(ledger)]
     return lines + _first_lines(worst_pairs(ledger))
+
+
+def _faults(result: Mapping[str, Any], paint: Paint) -> list[str]:
+    rows = fault_rows(result)
+    if not rows:
+        return []
+    # The first heading is the section's title: it stands two columns further left than what is below it.
+    title = "FAULTS"
+    head, *lines = table(
+        [[" " * len(title), *HEADINGS[1:]], *([clean(cell) for cell in row.cells] for row in rows)], left=2
+    )
+    shown = [paint(title, "head") + paint(head[len(title) :], "quiet")]
+    for line, row in zip(lines, rows, strict=True):
+        shown.append(paint(line, "bad") if row.bad else line)
+        shown += [paint(f"    ! {clean(trouble)}", "invalid") for trouble in row.troubles]
+        shown += [f"    {clean(note)}" for note in row.notes]
+    return shown
 
 
 def _percentiles(result: Mapping[str, Any], paint: Paint) -> list[str]:
