@@ -230,7 +230,7 @@ class Coordinator:
             self._stages[-1]["duration"] = (ended - at) / 1e9
             self.faults.runner.leave(stage.name, ended)
             at = ended
-            if stage.kind == "connect" and not self._news.ready:
+            if stage.kind == "connect" and not self._news.ready and not self._only_refused():
                 self._note("no client could connect: the remaining stages are skipped")
                 break
 
@@ -336,6 +336,10 @@ class Coordinator:
             if stage.kind == "connect" and any(each["name"] == stage.name for each in self._stages):
                 groups.update(stage.groups or self.plan.scenario.groups)
         return groups
+
+    def _only_refused(self) -> bool:
+        """Whether the brokers were to refuse all clients so far, so that none is ready and all is well."""
+        return all(self.plan.scenario.groups[name].refused for name in self._connected_groups())
 
     async def _look_to_the_end(self) -> tuple[ViewResult | None, str]:
         """What came of the look at the broker; the clients stay connected until it is done."""

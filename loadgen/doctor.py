@@ -201,7 +201,7 @@ async def _management(options: RunOptions, scenario: Scenario, prepared: Prepare
     if settings is None:
         mend = "add management to the target: without it the broker's own view of the clients is not checked"
         return [Check("management", State.WARNING, "the scenario names no management API", mend)]
-    accounts = accounts_of(prepared.plan.clients, scenario.target)
+    accounts = accounts_of(prepared.plan.admitted, scenario.target)
     users = sum(map(len, accounts.values()))
     checks = []
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loadgen.broker.provision import Grant
+from loadgen.broker.provision import Grant, TopicPermissions
 from loadgen.broker.rights import Use, pattern
 from loadgen.errors import ConfigError
 from loadgen.identity.login import predict
 from loadgen.identity.prepare import planned_set, prepare_set
 from loadgen.plan.logins import login_rule
 from loadgen.plan.plan import make_plan
+from loadgen.scenario.groups import NO_IDENTITY
 
 if TYPE_CHECKING:
     from loadgen.identity.identity import Identity
@@ -34,19 +35,40 @@ def grants_of(scenario: Scenario, *, topics: bool = False) -> list[Grant]:
     """
     rule = login_rule(scenario.target)
     uses: dict[tuple[str, str], Use] = {}
+    wishes: dict[tuple[str, str], str] = {}
+    named = False
     for client in make_plan(scenario, _identities(scenario)).clients:
+        if client.username is not None:
+            named = True  # who has a password is made by whoever gave it
+            continue
         found = predict(client.identity, client.client_id, rule)
         if found.user and found.vhost is not None:  # a certificate may name no user
-            _add(uses.setdefault((found.user, found.vhost), Use()), client, found.user)
-    if not uses:
+            account, wish = (found.user, found.vhost), scenario.groups[client.group].provision
+            _add(uses.setdefault(account, Use()), client, found.user)
+            wishes[account] = min(wish, wishes.get(account, wish), key=_WISHES.index)
+    if not uses and not named:
         raise ConfigError(
             f"no certificate has a {rule.user}, from which the brokers take the user name",
             "add it to the certificates, or mend login of the target",
         )
     return [
-        Grant(user, vhost, use.permissions(), use.topic_permissions() if topics else None)
-        for (user, vhost), use in uses.items()
+        _grant(account, use, wishes[account], topics=topics)
+        for account, use in uses.items()
+        if wishes[account] != "no_user"
     ]
+
+
+_WISHES = ("as_used", "no_topics", "no_permissions", "no_user")
+"""What groups may ask `provision` for; where they share a user, the first of these counts."""
+
+
+def _grant(account: tuple[str, str], use: Use, wish: str, *, topics: bool) -> Grant:
+    user, vhost = account
+    if wish == "no_permissions":
+        return Grant(user, vhost, None)
+    if wish == "no_topics":
+        return Grant(user, vhost, use.permissions(), TopicPermissions("", ""))
+    return Grant(user, vhost, use.permissions(), use.topic_permissions() if topics else None)
 
 
 def _add(use: Use, client: ClientPlan, user: str) -> None:
@@ -66,6 +88,8 @@ def _identities(scenario: Scenario) -> dict[str, list[Identity]]:
     needed: dict[str, int] = {}
     by_serial: set[str] = set()
     for group in scenario.groups.values():
+        if group.identity == NO_IDENTITY:
+            continue
         needed[group.identity] = max(group.clients, needed.get(group.identity, 0))
         if _needs_serial(group):
             by_serial.add(group.identity)

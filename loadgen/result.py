@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import loadgen
 from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
+from loadgen.expectations import expectation_faults, expectation_rows
 from loadgen.fault_results import FaultResults
 from loadgen.fault_run import Outcome, troubles
 from loadgen.generator_faults import generator_faults
@@ -70,6 +71,7 @@ class _Judgement:
     thresholds: list[dict[str, Any]]
     verdict: Verdict
     reasons: list[str]
+    expectations: list[dict[str, Any]]
 
 
 def build_result(findings: Findings) -> dict[str, Any]:
@@ -77,7 +79,9 @@ def build_result(findings: Findings) -> dict[str, Any]:
     scenario = findings.plan.scenario
     totals = findings.tally.total()
     judged = _judge(findings, totals)
-    connected = len(findings.plan.clients) - sum(final.never_connected for final in findings.finals)
+    connected = len(findings.plan.clients) - sum(
+        final.never_connected + final.refused for final in findings.finals
+    )
     if findings.lost_workers:
         connected = min(connected, int(findings.tally.connected_peak))
     code = exit_code(judged.verdict, interrupted=findings.interrupted)
@@ -100,6 +104,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "totals": {
             "clients": len(findings.plan.clients),
             "connected": connected,
+            "refused": sum(final.refused for final in findings.finals),
             "published": totals.count("published"),
             "acknowledged": totals.count("acknowledged"),
             "delivered": findings.ledger.delivered if findings.ledger else 0,
@@ -115,6 +120,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "groups": _groups(findings, totals),
         "stages": findings.stages,
         "thresholds": judged.thresholds,
+        "expectations": judged.expectations,
         "codes": {
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
@@ -262,11 +268,16 @@ def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
     reasons = [
         each.reason for each, default in rows if each.reason and not (default and each.metric in _HEALTH)
     ]
-    for verdict, reason in _checks(findings, totals):
+    expectations = expectation_rows(
+        findings.plan,
+        findings.finals,
+        complete=not findings.interrupted and not findings.lost_workers,
+    )
+    for verdict, reason in [*expectation_faults(expectations), *_checks(findings, totals)]:
         verdicts.append(verdict)
         reasons.append(reason)
     thresholds = [{**each.to_dict(), "default": default} for each, default in rows]
-    return _Judgement(thresholds, merge_verdicts(verdicts), reasons)
+    return _Judgement(thresholds, merge_verdicts(verdicts), reasons, expectations)
 
 
 def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[ThresholdSpec]:
@@ -325,7 +336,12 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
         )
     if findings.view_error:
         found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
-    if not findings.interrupted and findings.plan.publishers and not totals.count("published") and not never:
+    if (
+        not findings.interrupted
+        and _wanted_publishers(findings.plan)
+        and not totals.count("published")
+        and not never
+    ):
         found.append((Verdict.INVALID, "nothing was published"))
     found += [(Verdict.FAIL, what) for what in _nothing_got_through(findings, totals)]
     if findings.ledger is not None and findings.ledger.unaccounted:
@@ -333,6 +349,11 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
             (Verdict.INVALID, f"the ledger lacks {findings.ledger.unaccounted} pairs of the lost worker")
         )
     return found
+
+
+def _wanted_publishers(plan: Plan) -> bool:
+    """Whether there are publishers among the clients that the brokers are to let in."""
+    return any(group.publish and not group.refused for group in plan.scenario.groups.values())
 
 
 def _of_faults(findings: Findings) -> list[tuple[Verdict, str]]:

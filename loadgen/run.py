@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.broker.control import nodes_behind_proxies, open_control
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_accounts
+from loadgen.broker.settings import api_problems, local_problems
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.engine.dialing import not_local
 from loadgen.engine.driver import NATIVE, check_driver
@@ -20,11 +21,13 @@ from loadgen.identity.prepare import prepare_sets
 from loadgen.machine import raise_descriptor_limit, this_machine
 from loadgen.metrics.catalog import THRESHOLD_METRICS
 from loadgen.places import Places
-from loadgen.plan.logins import Logins, accounts_of, predict_logins
+from loadgen.plan.logins import Logins, accounts_of, certificate_names, login_rule, predict_logins
 from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
 from loadgen.plan.plan import Plan, make_plan
 from loadgen.plan.settings import group_settings, target_settings
 from loadgen.preflight import check_target
+from loadgen.refused_identities import identities_to_check
+from loadgen.scenario.groups import NO_IDENTITY
 from loadgen.scenario.load import load_scenario
 from loadgen.store import RunWriter, open_run
 from loadgen.target import open_target
@@ -117,14 +120,18 @@ def prepare(
     aliases = any(each.topic_alias for group in scenario.groups.values() for each in group.publish)
     policies = [group.reconnect for group in scenario.groups.values()]
     forgetful = any(not each.resume or not each.resend for each in policies)
-    check_driver(options.client, topic_aliases=aliases, forgetful=forgetful)
+    own = any(
+        group.expect or group.username or group.password or group.identity == NO_IDENTITY
+        for group in scenario.groups.values()
+    )
+    check_driver(options.client, topic_aliases=aliases, forgetful=forgetful, answers=own)
     problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
     identities = prepare_sets(
         scenario.identities, needed=lambda name: _needed(scenario, name), progress=progress
     )
-    problems += check_identities([each for group in identities.values() for each in group])
+    problems += check_identities(identities_to_check(scenario, identities))
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
     plan = replace(make_plan(scenario, identities), driver=options.client)
@@ -136,7 +143,11 @@ def prepare(
         raise ConfigError(lacking)
     logins = None
     if scenario.target.kind == "rabbitmq":
-        logins = predict_logins(plan.clients, scenario.target)
+        if options.target_file is not None:
+            problems += local_problems(options.target_file, login_rule(scenario.target))
+            if any(not problem.warning for problem in problems):
+                raise ConfigError(problems)
+        logins = predict_logins(plan.admitted, scenario.target)
         problems += logins.problems
     return Prepared(plan, needs, identities, problems, logins)
 
@@ -250,25 +261,35 @@ async def _open_control(
 
 
 async def _check_users(plan: Plan, target: OpenTarget, places: Places) -> list[str]:
-    """Ask the broker for the users before it refuses each of them after 3 seconds; gives warnings.
+    """Ask the broker for its settings, and for the users before it refuses each after 3 s; gives warnings.
 
     Raises:
-        TargetError: some are missing.
+        TargetError: it is not set as the target says, or some users are missing.
         ManagementError: the API does not answer.
     """
     if target.management is None:
         return []
-    accounts = accounts_of(plan.clients, target.scenario.target)
+    settings = target.scenario.target
+    rule = login_rule(settings)
+    names = certificate_names(plan.clients, rule)
+    odd = await api_problems(target.management, rule, settings.uris[0].port, names)
+    if errors := [problem for problem in odd if not problem.warning]:
+        raise TargetError([Problem(places.of("target", "login"), each.what, each.mend) for each in errors])
+    warnings = [str(problem) for problem in odd]
+    accounts = accounts_of(plan.admitted, target.scenario.target)
     try:
         missing = await missing_accounts(target.management, accounts)
     except ManagementError as error:
         if error.status not in (401, 403):
             raise
         # The API took this login before: the tag monitoring lets it look at connections, not at users.
-        return ["the users were not looked up: that takes a management user with the tag administrator"]
+        return [
+            *warnings,
+            "the users were not looked up: that takes a management user with the tag administrator",
+        ]
     if missing:
         shown = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
         users = sum(map(len, accounts.values()))
         what = f"{len(missing)} of {users} users are unknown or have no permissions: {shown}"
         raise TargetError([Problem(places.of("identities"), what, f"run `{places.command('provision')}`")])
-    return []
+    return warnings

@@ -21,13 +21,14 @@ _LIMIT = 30.0
 
 
 def expected_connections(plan: Plan, groups: Collection[str]) -> list[ExpectedConnection]:
-    """What the broker should list of the clients of `groups`, but for those that come and go."""
+    """What the broker should list of the clients of `groups`, but who comes and goes or is refused."""
     rule = login_rule(plan.scenario.target)
-    steady = {name for name in groups if plan.scenario.groups[name].lifetime is None}
+    of_plan = plan.scenario.groups
+    steady = {name for name in groups if of_plan[name].lifetime is None and not of_plan[name].refused}
     return [
         ExpectedConnection(
             client_id=client.client_id,
-            user=user_name(client.identity, rule),
+            user=client.username or user_name(client.identity, rule),
             subject=client.identity.subject_rabbitmq,
             user_properties=client.user_properties,
         )

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
     from tests.conftest import RabbitFactory
 
-RUN_HERE = {"quickstart.yaml", "rabbitmq-smoke.yaml", "fleet-telemetry.yaml", "bench-rabbitmq.yaml"}
+AUTH_MATRIX = "auth-matrix.yaml"  # run by tests/broker/test_auth_rabbitmq.py
+RUN_HERE = {
+    "quickstart.yaml",
+    "rabbitmq-smoke.yaml",
+    "fleet-telemetry.yaml",
+    "bench-rabbitmq.yaml",
+    AUTH_MATRIX,
+}
 
 SHORT_SMOKE = ("--set", "stages.steady.hold=6s")
 SHORT_FLEET = (

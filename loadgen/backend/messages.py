@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from loadgen.engine.expecting import Answers
     from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.packed import PackedSnapshot
     from loadgen.plan.plan import Shard
@@ -114,6 +115,7 @@ class Final:
     subscribers: dict[int, Any]
     """Client number → SubscriberLog in wire form."""
     never_connected: int
+    """Clients that should have been connected and never were."""
     cpu_seconds: float
     rss_peak: int
     """Bytes."""
@@ -123,6 +125,10 @@ class Final:
     """Clients that were ready once and were not back at the end, before the disconnecting."""
     marks: dict[int, dict[str, dict[int, int]]] = field(default_factory=dict)
     """Fault number → edge (`open`, `close`) → publisher number → the sequence number it was to send next."""
+    refused: int = 0
+    """Clients that were never connected, in groups that expect just that."""
+    answers: Answers = field(default_factory=dict)
+    """What the clients of groups with an `expect` got."""
 
 
 @dataclass(frozen=True, slots=True)

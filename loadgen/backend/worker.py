@@ -20,6 +20,7 @@ from loadgen.backend.messages import (
     Setup,
     StartStage,
 )
+from loadgen.engine.expecting import answers_of, never_connected
 from loadgen.engine.fleet import Fleet
 from loadgen.engine.health import peak_rss, process_usage
 from loadgen.errors import LoadgenError
@@ -101,9 +102,10 @@ class Worker:
 
     async def _finish(self, fleet: Fleet) -> None:
         tls = fleet.tls_in_use()
-        never = sum(1 for client in fleet.clients if not client.was_ready)
+        never, refused = never_connected(fleet.clients)
         away = sum(client.away for client in fleet.clients)
         await fleet.stop()
+        answers = answers_of(fleet.clients)
         publishers, subscribers = fleet.ledger()
         cpu = process_usage()[0] - self._cpu_before
         self._send(
@@ -117,6 +119,8 @@ class Worker:
                 tls,
                 away=away,
                 marks=fleet.marks(),
+                refused=refused,
+                answers=answers,
             )
         )
 

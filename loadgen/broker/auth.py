@@ -31,6 +31,9 @@ class Auth:
     verify_client_id: bool = False
     """Whether the client id must be the same name; with `cn`, where RabbitMQ cannot, the first DNS name."""
 
+    check_crl: bool = False
+    """Whether the nodes refuse certificates that the CA's CRL lists."""
+
     @property
     def rule(self) -> LoginRule:
         """The brokers' rule, for predictions.
@@ -62,10 +65,18 @@ class Auth:
                 ]
         return lines
 
-    def advanced_conf(self) -> str:
-        """The content of advanced.config, for what rabbitmq.conf has no key for."""
-        settings = "{rabbitmq_mqtt, [{ignore_colons_in_username, true}]}" if self.rule.ignore_colons else ""
-        return f"[{settings}].\n"
+    def advanced_conf(self, tls: str) -> str:
+        """The content of advanced.config, for what rabbitmq.conf has no key for.
+
+        Args:
+            tls: the folder of certificates, as the nodes see it.
+        """
+        settings = []
+        if self.rule.ignore_colons:
+            settings.append("{rabbitmq_mqtt, [{ignore_colons_in_username, true}]}")
+        if self.check_crl:
+            settings.append(_WITH_CRL.replace("TLS", tls))
+        return f"[{', '.join(settings)}].\n"
 
     def target(self) -> str:
         """The lines of a target file that tell a run of it, in YAML."""
@@ -80,7 +91,18 @@ class Auth:
         """In words, such as `users by SAN dns 0, client ids verified`."""
         rule = self.rule
         verified = "" if rule.client_id is None else f", client ids verified by {rule.client_id}"
-        return f"users by {rule.user}{verified}"
+        return f"users by {rule.user}{verified}{', CRL checked' if self.check_crl else ''}"
+
+
+_WITH_CRL = """{rabbit, [{ssl_options, [
+  {cacertfile, "TLS/ca_certificate.pem"},
+  {certfile, "TLS/server_certificate.pem"},
+  {keyfile, "TLS/server_key.pem"},
+  {verify, verify_peer}, {fail_if_no_peer_cert, true}, {depth, 2}, {versions, ['tlsv1.3', 'tlsv1.2']},
+  {crl_check, peer}, {crl_cache, {ssl_crl_hash_dir, {internal, [{dir, "TLS/crl"}]}}}
+]}]}"""
+"""These options take the place of all `ssl_options` in rabbitmq.conf, so they repeat them; rabbitmq.conf has
+`ssl_options.crl_check` but no key for where the CRLs are."""
 
 
 def _source(source: Source) -> dict[str, str | int | bool]:

@@ -24,6 +24,7 @@ from loadgen.broker.process import end_all, processes_of, wait_until
 from loadgen.broker.state import ClusterState, NodeState
 from loadgen.errors import BrokerError
 from loadgen.identity.authority import Authority
+from loadgen.identity.crl_folder import write_crl_folder
 
 if TYPE_CHECKING:
     from loadgen.broker.auth import Auth
@@ -211,6 +212,17 @@ class LocalCluster(ClusterFolder):
         process = self.live_node(name).process
         assert process
         process.send(signal.SIGCONT)
+
+    def refresh_crls(self) -> list[Path]:
+        """Give the nodes the CA's CRLs as they are now; they look at the next handshake.
+
+        Raises:
+            BrokerError: The nodes do not check CRLs.
+        """
+        state = self.load()
+        if not state.auth.check_crl:
+            raise BrokerError("the nodes check no CRL", "`loadgen cluster up --check-crl` has them do it")
+        return write_crl_folder(state.certs, self.directory / "tls" / launch.CRL_FOLDER)
 
     def pid(self, name: str) -> int | None:
         """Give a node's process id; None when it does not run."""

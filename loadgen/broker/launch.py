@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from loadgen.broker.conf import enabled_plugins, node_conf
 from loadgen.broker.process import OWNER_VARIABLE, ProcessRef, start_detached
+from loadgen.identity.crl_folder import write_crl_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from loadgen.identity.authority import Authority
 
 PASSWORD_FILE = "management-password"  # noqa: S105 - the name of a file
+CRL_FOLDER = "crl"
+"""Below `tls/`; read at each handshake, where CRLs are checked."""
 _COOKIE_FILE = ".erlang.cookie"
 
 
@@ -37,6 +40,8 @@ def prepare_files(directory: Path, state: ClusterState, authority: Authority) ->
     _write(tls / "ca_certificate.pem", (authority.directory / "ca_certificate.pem").read_text())
     _write(tls / "server_certificate.pem", certificate.read_text())
     _write(tls / "server_key.pem", key.read_text())
+    if state.auth.check_crl:
+        write_crl_folder(authority.directory, tls / CRL_FOLDER)
     for secret in (PASSWORD_FILE, _COOKIE_FILE):
         if not (directory / secret).exists():
             _write(directory / secret, secrets.token_urlsafe(24))
@@ -47,7 +52,7 @@ def prepare_files(directory: Path, state: ClusterState, authority: Authority) ->
         (directory / node.name).mkdir(exist_ok=True)
         conf = node_conf(node, state.nodes, inside, password, state.auth)
         _write(directory / node.name / "rabbitmq.conf", conf)
-        _write(directory / node.name / "advanced.config", state.auth.advanced_conf())
+        _write(directory / node.name / "advanced.config", state.auth.advanced_conf(f"{inside}/tls"))
 
 
 def start_epmd(directory: Path, state: ClusterState) -> ProcessRef:

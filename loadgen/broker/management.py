@@ -152,6 +152,15 @@ class Management:
             if row["exchange"] == exchange
         }
 
+    async def delete_permissions(self, user: str, vhost: str) -> None:
+        """Delete a user's permissions in a virtual host, without which it cannot connect there."""
+        await self._request("DELETE", f"/api/permissions/{quote(vhost, safe='')}/{quote(user, safe='')}")
+
+    async def global_parameters(self) -> dict[str, Any]:
+        """List the global runtime parameters, such as `mqtt_default_vhosts`: name → value."""
+        rows = await self._request("GET", "/api/global-parameters")
+        return {row["name"]: row["value"] for row in rows}
+
     async def delete_topic_permissions(self, user: str, vhost: str) -> None:
         """Delete a user's permissions on topics of all exchanges in a virtual host."""
         await self._request(

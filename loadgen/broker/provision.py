@@ -67,7 +67,8 @@ class Grant:
 
     user: str
     vhost: str = "/"
-    permissions: Permissions = Permissions()
+    permissions: Permissions | None = Permissions()
+    """None: no entry in the virtual host, so that the broker refuses its connections."""
     topics: TopicPermissions | None = None
     """None: every topic."""
 
@@ -86,6 +87,8 @@ class Change:
     def __str__(self) -> str:
         """One line, with the regular expressions."""
         may, topics = self.grant.permissions, self.grant.topics
+        if may is None:
+            return f"{self.action} {self.grant.user!r}, without permissions in {self.grant.vhost}"
         line = (
             f"{self.action} {self.grant.user!r} in {self.grant.vhost}: configure {may.configure!r}, "
             f"write {may.write!r}, read {may.read!r}"
@@ -167,7 +170,10 @@ async def provision_grants(
             changes.append(Change("create", grant))
             continue
         may, limits = grant.permissions, grant.topics
-        want = (may.configure, may.write, may.read), limits and (limits.write, limits.read)
+        want = (
+            may and (may.configure, may.write, may.read),
+            limits and (limits.write, limits.read),
+        )
         if want == (have[vhost].get(user), topics.get((user, vhost))):
             unchanged += 1
         elif TAG in users[user]:
@@ -180,6 +186,9 @@ async def provision_grants(
         await _lift_limits(
             management, [each.grant for each in batch if (each.grant.user, each.grant.vhost) in topics]
         )
+        for each in batch:
+            if each.grant.permissions is None and each.grant.user in have[each.grant.vhost]:
+                await management.delete_permissions(each.grant.user, each.grant.vhost)
         if progress is not None:
             progress(start + len(batch), len(changes))
     created = sum(change.action == "create" for change in changes)
@@ -235,7 +244,9 @@ def _definitions(changes: list[Change]) -> dict[str, Any]:
     return {
         "users": [{"name": name, "password_hash": "", "tags": [TAG]} for name in new],
         "permissions": [
-            {"user": each.user, "vhost": each.vhost} | asdict(each.permissions) for each in grants
+            {"user": each.user, "vhost": each.vhost} | asdict(each.permissions)
+            for each in grants
+            if each.permissions is not None
         ],
         "topic_permissions": [
             {"user": each.user, "vhost": each.vhost, "exchange": "amq.topic"} | asdict(each.topics)

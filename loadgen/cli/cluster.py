@@ -89,6 +89,9 @@ def up(
         bool,
         typer.Option("--verify-client-id", help="The client id must be that name too; with cn a DNS name."),
     ] = False,
+    check_crl: Annotated[
+        bool, typer.Option("--check-crl", help="Refuse certificates that the CA's CRL lists.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds until every node must serve.", min=1)] = 120.0,
     output_format: OutputFormat = Format.TEXT,
 ) -> None:
@@ -106,7 +109,9 @@ def up(
             mqtt_port=mqtt_port,
             management_port=management_port,
             scheduler_threads=scheduler_threads,
-            auth=Auth(auth or "cn", verify_client_id) if auth or verify_client_id else None,
+            auth=Auth(auth or "cn", verify_client_id, check_crl)
+            if auth or verify_client_id or check_crl
+            else None,
             deadline_s=timeout,
         )
     _show(cluster, statuses, output_format)
@@ -151,6 +156,13 @@ def stop(node: _Node, *, directory: _Directory = DEFAULT_DIRECTORY) -> None:
     """Stop a node in an orderly way, as a planned restart does."""
     with busy(f"stopping {node}"):
         LocalCluster(directory).stop(node)
+
+
+@app.command()
+def crl(*, directory: _Directory = DEFAULT_DIRECTORY) -> None:
+    """Give the nodes the CA's CRL as it is now, where they check it: after `loadgen certs revoke`."""
+    for path in LocalCluster(directory).refresh_crls():
+        typer.echo(str(path))
 
 
 @app.command()
@@ -222,6 +234,7 @@ def _show(cluster: LocalCluster, statuses: list[NodeStatus], output_format: Form
             "certs": str(cluster.certs),
             "auth": cluster.auth.kind,
             "verify_client_id": cluster.auth.verify_client_id,
+            "check_crl": cluster.auth.check_crl,
         }
         write_json(facts)
         return

@@ -81,6 +81,8 @@ class ClientState:
                 keep_alive=group.keep_alive,
                 receive_maximum=group.receive_maximum,
                 user_properties=plan.user_properties,
+                username=plan.username,
+                password=None if group.password is None else group.password.reveal().encode(),
                 will=_will(context.run_id, plan),
             )
         )

@@ -63,13 +63,16 @@ def run_with(driver: str, main: Coroutine[Any, Any, T]) -> T:
     return run_on_fast_loop(main) if driver == NATIVE else asyncio.run(main)
 
 
-def check_driver(driver: str, *, topic_aliases: bool = False, forgetful: bool = False) -> None:
+def check_driver(
+    driver: str, *, topic_aliases: bool = False, forgetful: bool = False, answers: bool = False
+) -> None:
     """See whether the driver can be used here.
 
     Args:
         driver: one of `DRIVERS`.
         topic_aliases: whether the scenario asks for them.
         forgetful: whether it has a group that does not resume its session or send again after a loss.
+        answers: whether it has groups with `expect`, with a user name or without a certificate.
 
     Raises:
         ConfigError: its library is not installed or of a release we do not know, or lacks what is asked for.
@@ -82,6 +85,9 @@ def check_driver(driver: str, *, topic_aliases: bool = False, forgetful: bool = 
     if forgetful:
         what = f"--client {AIOMQTT}: aiomqtt always resumes its session and sends again"
         raise ConfigError(what, "leave reconnect.resume and reconnect.resend out, or use --client native")
+    if answers:
+        what = f"--client {AIOMQTT}: groups with expect, username or without a certificate are loadgen's own"
+        raise ConfigError(what, "leave them out, or use --client native")
     try:
         version = importlib.metadata.version(AIOMQTT)
     except importlib.metadata.PackageNotFoundError:

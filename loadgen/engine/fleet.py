@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.engine.context import FleetContext
 from loadgen.engine.curve import Curve
 from loadgen.engine.driver import client_factory
+from loadgen.engine.expecting import ExpectingClient
 from loadgen.engine.health import LoopLagProbe, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
 from loadgen.engine.pacing import PacingDriver
@@ -54,7 +55,7 @@ class Fleet:
         }
         make_client = client_factory(shard.driver, self._loop, len(shard.clients))
         self.clients = [
-            make_client(
+            (make_client if shard.groups[plan.group].expect is None else ExpectingClient)(
                 self.context, plan, shard.groups[plan.group], self._recorder.group(plan.group), factories
             )
             for plan in shard.clients

@@ -22,7 +22,9 @@ class Phase(enum.IntEnum):
     """Left as planned; will be back after a pause."""
     FAILED = 9
     """Gave up: refused for good, or out of attempts."""
-    CLOSED = 10
+    REFUSED = 10
+    """Has the answer that a group waits for which expects a refusal."""
+    CLOSED = 11
 
 
 PHASE_WORDS = {Phase.TCP: "tcp", Phase.TLS: "tls", Phase.MQTT: "connack", Phase.SUBSCRIBING: "suback"}

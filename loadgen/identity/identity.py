@@ -61,6 +61,11 @@ class Identity:
     """It was asked to be expired or not yet valid, for a broker to refuse."""
 
     @property
+    def shown(self) -> bool:
+        """Whether there is a certificate to show at all."""
+        return bool(self.certificate_file)
+
+    @property
     def certificate(self) -> Path:
         """Path of the certificate."""
         return Path(self.certificate_file)
@@ -76,6 +81,8 @@ class Identity:
         `cn`, `serial`, `o`, the other parts of the subject, `san.dns` (the first), `san.dns.0`, `san.dns.1`
         and so on for each kind present, and `csv.COLUMN`.
         """
+        if not self.shown:
+            return {}
         fields: dict[str, object] = {"cn": self.cn, "serial": self.serial, "o": self.organization}
         fields |= self.attributes
         for kind, values in self.sans.items():
@@ -86,3 +93,7 @@ class Identity:
         for column, value in self.columns.items():
             fields[f"csv.{column}"] = value
         return fields
+
+
+NO_CERTIFICATE = Identity("", "", "", "", {}, "", 0.0, float("inf"), "", "", "none")
+"""Of clients that show no certificate."""

@@ -7,12 +7,14 @@ of `rabbit_mqtt_processor` in RabbitMQ 4.3.6, against which the tests hold it.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from loadgen.identity.alternative_names import OTHER_NAME, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadgen.identity.identity import Identity
 
 COMMON_NAME = "common_name"
@@ -51,6 +53,9 @@ class LoginRule:
     """`mqtt.vhost`: the virtual host of user names without a colon."""
     ignore_colons: bool = False
     """`ignore_colons_in_username` of `rabbitmq_mqtt`: user names are taken whole."""
+    default_vhosts: Mapping[str, str] = field(default_factory=dict)
+    """The global parameter `mqtt_default_vhosts`: name in a certificate → virtual host of that client. The
+    user is the whole name then, colons or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def certificate_name(identity: Identity, source: Source) -> bytes | None:
     Raises:
         UnusableNameError: an other name that isn't a UTF8String: RabbitMQ's process ends over it.
     """
+    if not identity.shown:
+        return None
     if source.name == COMMON_NAME:
         return identity.cn.encode() if identity.cn else None
     if source.name == DISTINGUISHED_NAME:
@@ -111,7 +118,7 @@ def predict(identity: Identity, client_id: str, rule: LoginRule) -> Prediction:
         identity: whose certificate the broker sees; that it trusts it is taken for granted.
         client_id: what CONNECT carries.
         rule: the broker's settings. Anonymous logins are taken to be off, and no virtual host to be mapped
-            to a port or a certificate.
+            to a port.
     """
     user = vhost = required = None
     user_trouble, code = "", None
@@ -120,7 +127,10 @@ def predict(identity: Identity, client_id: str, rule: LoginRule) -> Prediction:
         if name is None:
             user_trouble, code = f"the certificate has no {rule.user}", BAD_USER_NAME_OR_PASSWORD
         else:
-            vhost, user = split_vhost(name.decode(), rule)
+            user = name.decode()
+            vhost = rule.default_vhosts.get(user)
+            if vhost is None:
+                vhost, user = split_vhost(user, rule)
     except UnusableNameError:
         user_trouble = f"{rule.user} is not a UTF8String, and RabbitMQ closes the connection"
     except UnicodeDecodeError:
@@ -140,4 +150,4 @@ def predict(identity: Identity, client_id: str, rule: LoginRule) -> Prediction:
 
 def user_name(identity: Identity, rule: LoginRule) -> str:
     """The user under which a broker logs this identity in; empty when its certificate gives none."""
-    return predict(identity, "", LoginRule(rule.user, None, rule.vhost, rule.ignore_colons)).user or ""
+    return predict(identity, "", replace(rule, client_id=None)).user or ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loadgen.errors import ConfigError
 from loadgen.identity.authority import planned_identity
 from loadgen.identity.check import check_trust
+from loadgen.identity.crl import read_revoked, revoke
 from loadgen.identity.directory import read_directory
 from loadgen.identity.layouts import parse_layout
 from loadgen.identity.lifetime import Moment
@@ -127,7 +128,10 @@ def _names(set_name: str, template: TemplateSpec | None, needed: int) -> list[st
 
 def _issue(set_name: str, spec: IssueSpec, progress: Progress | None) -> list[Identity]:
     place = Place(Path(spec.out), spec.intermediates, spec.ca_password, spec.key_password)
-    return issue_requests(set_name, requests_of(set_name, spec), place, progress)
+    issued = issue_requests(set_name, requests_of(set_name, spec), place, progress)
+    if spec.revoked and {each.serial for each in issued} - {each.serial for each in read_revoked(place.out)}:
+        revoke(place.out, [each.certificate for each in issued], password=spec.ca_password)
+    return issued
 
 
 def requests_of(set_name: str, spec: IssueSpec) -> list[ClientRequest]:

@@ -48,6 +48,8 @@ class IssueSpec(Protocol):
     @property
     def intermediates(self) -> int: ...  # noqa: D102
     @property
+    def revoked(self) -> bool: ...  # noqa: D102
+    @property
     def key_password(self) -> Password | None: ...  # noqa: D102
     @property
     def ca_password(self) -> Password | None: ...  # noqa: D102

@@ -86,6 +86,8 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
     Raises:
         ConfigError: a file is missing, no PEM, needs a password, or the two don't match.
     """
+    if not identity.shown:
+        return  # its type of key is no other's, so nobody loads a certificate into this context
     # Without a password argument OpenSSL would ask on the terminal for that of an encrypted key.
     password = _no_password if identity.key_password is None else identity.key_password.reveal
     try:

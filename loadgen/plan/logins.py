@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from loadgen.errors import Problem
 from loadgen.identity.alternative_names import OTHER_NAME
-from loadgen.identity.login import SAN, LoginRule, Source, predict
+from loadgen.identity.login import (
+    CLIENT_ID_NOT_VALID,
+    SAN,
+    LoginRule,
+    Prediction,
+    Source,
+    predict,
+    split_vhost,
+    user_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +73,23 @@ def login_rule(target: Target) -> LoginRule:
         None if client_id is None else Source(client_id.from_, client_id.san_type, client_id.san_index),
         login.vhost,
         login.ignore_colons,
+        dict(login.default_vhosts),
     )
+
+
+def prediction(client: ClientPlan, rule: LoginRule) -> Prediction:
+    """What the brokers will make of a client; a user name and password count more than the certificate."""
+    found = predict(client.identity, client.client_id, rule)
+    if client.username is None or found.code == CLIENT_ID_NOT_VALID:
+        return found
+    vhost, user = split_vhost(client.username, rule)
+    return Prediction(user, vhost, found.required_client_id)
+
+
+def certificate_names(clients: Iterable[ClientPlan], rule: LoginRule) -> set[str]:
+    """The whole names that the brokers find in the clients' certificates, before a colon parts any."""
+    whole = LoginRule(rule.user, ignore_colons=True)
+    return {name for client in clients if (name := user_name(client.identity, whole))}
 
 
 def accounts_of(clients: Iterable[ClientPlan], target: Target) -> dict[str, list[str]]:
@@ -72,7 +97,7 @@ def accounts_of(clients: Iterable[ClientPlan], target: Target) -> dict[str, list
     rule = login_rule(target)
     accounts: dict[str, set[str]] = {}
     for client in clients:
-        found = predict(client.identity, client.client_id, rule)
+        found = prediction(client, rule)
         if found.user and found.vhost is not None:
             accounts.setdefault(found.vhost, set()).add(found.user)
     return {vhost: sorted(users) for vhost, users in sorted(accounts.items())}
@@ -90,7 +115,7 @@ def predict_logins(clients: Sequence[ClientPlan], target: Target) -> Logins:
     colons: dict[str, _Kind] = {}
     unchecked = 0
     for client in clients:
-        found = predict(client.identity, client.client_id, rule)
+        found = prediction(client, rule)
         if found.user is not None:
             users.add(found.user)
         if not found.accepted:

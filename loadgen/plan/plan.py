@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError, Problem
+from loadgen.identity.identity import NO_CERTIFICATE
+from loadgen.identity.login import user_name
 from loadgen.plan.faults import FaultPlan, plan_faults
+from loadgen.plan.logins import login_rule
 from loadgen.plan.names import wrong_texts
 from loadgen.plan.pacer import splitmix64
 from loadgen.plan.payload import HEADER_SIZE
@@ -17,12 +20,16 @@ from loadgen.plan.streams import StreamDefinition, StreamPlan, client_streams, d
 from loadgen.plan.subscriptions import FilterPlan, client_filters, own_deliveries
 from loadgen.plan.topics import FilterIndex
 from loadgen.plan.wills import WillPlan, connect_fault, plan_will
+from loadgen.scenario.clients import shares_ids
+from loadgen.scenario.groups import NO_IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from loadgen.identity.identity import Identity
+    from loadgen.identity.login import LoginRule
     from loadgen.plan.schedule import Segment
+    from loadgen.scenario.groups import Group
     from loadgen.scenario.model import Scenario
 
 
@@ -44,6 +51,8 @@ class ClientPlan:
     nodes: tuple[int, ...]
     """Node numbers in the order in which this client tries them."""
     will: WillPlan | None = None
+    username: str | None = None
+    """For CONNECT; None: the certificate says it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,12 @@ class Plan:
     def publishers(self) -> int:
         """How many publisher streams there are."""
         return len(self.matches)
+
+    @property
+    def admitted(self) -> list[ClientPlan]:
+        """The clients that the brokers are to let in: all but those of groups that expect a refusal."""
+        refused = {name for name, group in self.scenario.groups.items() if group.refused}
+        return [client for client in self.clients if client.group not in refused]
 
     def pairs(self) -> Iterator[tuple[int, int, int]]:
         """Every (publisher, subscriber, effective QoS) the ledger keeps account of.
@@ -152,62 +167,53 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
     definitions = define_streams(scenario)
     index = FilterIndex()
     topics: list[str] = []
-    owners: dict[str, str] = {}
+    silent: set[int] = set()
+    owners: dict[str, tuple[str, str]] = {}
+    rule = login_rule(scenario.target)
     nodes = max(len(scenario.target.uris), 1)
     for group_name, group in scenario.groups.items():
-        if not identities[group.identity]:
+        given = identities[group.identity] if group.identity != NO_IDENTITY else (NO_CERTIFICATE,)
+        if not given:
             problems.append(
                 Problem("", f"identity set {group.identity!r} is empty", "issue or add certificates")
             )
             continue
-        own = [definition for definition in definitions if definition.group == group_name]
-        will_content = (
-            read_content(group.will.payload, f"groups.{group_name}.will.payload.file") if group.will else None
+        draft = _Draft(
+            group_name,
+            group,
+            given,
+            [definition for definition in definitions if definition.group == group_name],
+            read_content(group.will.payload, f"groups.{group_name}.will.payload.file")
+            if group.will
+            else None,
         )
         for place in range(group.clients):
-            identity = identities[group.identity][place % len(identities[group.identity])]
-            fields: dict[str, object] = {**identity.template_fields(), "index": place, "group": group_name}
             where = f"groups.{group_name}[{place}]"
             number = len(clients)
+            order = _node_order(scenario.target.spread, number, nodes, scenario.seed)
             try:
-                client_id = group.client_id.render(fields)
-                fields["client_id"] = client_id
-                filters = client_filters(group, fields)
-                streams = client_streams(group, own, fields, len(topics))
-                topics += (each.topic for each in streams)
-                will = plan_will(group.will, will_content, fields) if group.will else None
-                properties = tuple((name, value.render(fields)) for name, value in group.user_properties)
+                client = draft.client(place, number, len(topics), order, rule)
             except ConfigError as error:
                 problems += [Problem(where, each.what, each.mend) for each in error.problems]
                 break
-            if client_id in owners:
-                problems.append(_duplicate(client_id, owners[client_id], where))
-            owners[client_id] = where
-            problems += [
-                Problem(where, fault, f"the certificate is {identity.certificate}: use other fields of it")
-                for fault in wrong_texts(
-                    client_id,
-                    (*(each.topic for each in streams), *([will.topic] if will else ())),
-                    (each.filter for each in filters),
-                    (*properties, *_stream_properties(streams)),
-                )
-            ]
-            if fault := connect_fault(client_id, properties, will):
-                problems.append(Problem(where, fault, "use a shorter will, or fewer user properties"))
+            if client.client_id in owners and not _takes_over(scenario, owners[client.client_id], group_name):
+                problems.append(_duplicate(client.client_id, owners[client.client_id][1], where))
+            owners[client.client_id] = group_name, where
+            problems += _not_allowed(client, where)
             if len(problems) >= _MOST_PROBLEMS:
                 raise ConfigError(problems[:_MOST_PROBLEMS])
-            for each in filters:
-                index.add(each.filter, number, each.qos)
-            order = _node_order(scenario.target.spread, number, nodes, scenario.seed)
-            clients.append(
-                ClientPlan(
-                    number, group_name, place, identity, client_id, properties, streams, filters, order, will
-                )
-            )
+            topics += (each.topic for each in client.streams)
+            if group.refused:
+                # Whom the brokers are to refuse is owed nothing, and nobody is owed anything of it.
+                silent.update(each.publisher for each in client.streams)
+            else:
+                for each in client.filters:
+                    index.add(each.filter, number, each.qos)
+            clients.append(client)
     if problems:
         raise ConfigError(problems)
     found = {topic: index.match(topic) for topic in dict.fromkeys(topics)}
-    matches = [found[topic] for topic in topics]
+    matches = [found[topic] if number not in silent else () for number, topic in enumerate(topics)]
     not_to_itself = dict(own_deliveries(clients, matches))
     clients = [_with_fanout(client, matches, not_to_itself) for client in clients]
     holds = [stage for stage in scenario.stages if stage.kind == "hold"]
@@ -224,6 +230,67 @@ def make_plan(scenario: Scenario, identities: Mapping[str, Sequence[Identity]]) 
 
 
 _MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A group on the way to its clients."""
+
+    name: str
+    group: Group
+    identities: Sequence[Identity]
+    definitions: list[StreamDefinition]
+    will: bytes | None
+    """What its will carries."""
+
+    def client(
+        self, place: int, number: int, first_publisher: int, nodes: tuple[int, ...], rule: LoginRule
+    ) -> ClientPlan:
+        """Decide one client.
+
+        Raises:
+            ConfigError: a template asks for a field that its certificate lacks.
+        """
+        group = self.group
+        identity = self.identities[place % len(self.identities)]
+        fields: dict[str, object] = {**identity.template_fields(), "index": place, "group": self.name}
+        if user := user_name(identity, rule):
+            fields["user"] = user
+        fields["client_id"] = client_id = group.client_id.render(fields)
+        return ClientPlan(
+            number,
+            self.name,
+            place,
+            identity,
+            client_id,
+            tuple((name, value.render(fields)) for name, value in group.user_properties),
+            client_streams(group, self.definitions, fields, first_publisher),
+            client_filters(group, fields),
+            nodes,
+            plan_will(group.will, self.will, fields) if group.will else None,
+            group.username.render(fields) if group.username is not None else None,
+        )
+
+
+def _not_allowed(client: ClientPlan, where: str) -> Iterator[Problem]:
+    """What MQTT does not allow of a client, or a broker does not take."""
+    topics = [each.topic for each in client.streams]
+    if client.will is not None:
+        topics.append(client.will.topic)
+    mend = (
+        f"the certificate is {client.identity.certificate}: use other fields of it"
+        if client.identity.shown
+        else "use other fields"
+    )
+    for fault in wrong_texts(
+        client.client_id,
+        topics,
+        (each.filter for each in client.filters),
+        (*client.user_properties, *_stream_properties(client.streams)),
+    ):
+        yield Problem(where, fault, mend)
+    if fault := connect_fault(client.client_id, client.user_properties, client.will):
+        yield Problem(where, fault, "use a shorter will, or fewer user properties")
 
 
 def _stream_properties(streams: Sequence[StreamPlan]) -> Iterator[tuple[str, str]]:
@@ -265,6 +332,12 @@ def _node_order(spread: str, number: int, nodes: int, seed: int) -> tuple[int, .
         random.Random(splitmix64((seed << 32) + number)).shuffle(order)
         return tuple(order)
     return tuple((number + step) % nodes for step in range(nodes))
+
+
+def _takes_over(scenario: Scenario, first: tuple[str, str], second: str) -> bool:
+    """Whether two groups share client ids on purpose."""
+    groups = scenario.groups
+    return first[0] != second and (shares_ids(groups[first[0]]) or shares_ids(groups[second]))
 
 
 def _duplicate(client_id: str, first: str, second: str) -> Problem:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from loadgen.plan.expectation import Expectation, expectation
 from loadgen.plan.logins import login_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loadgen.identity.identity import Password
     from loadgen.identity.login import LoginRule
     from loadgen.scenario.model import Scenario
 
@@ -51,6 +53,10 @@ class GroupSettings:
     tcp_timeout: int
     tls_timeout: int
     connack_timeout: int
+    expect: Expectation | None = None
+    """How the brokers must answer its clients."""
+    password: Password | None = None
+    """Where the password for CONNECT is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ def group_settings(scenario: Scenario) -> dict[str, GroupSettings]:
             tcp_timeout=group.reconnect.tcp_timeout or timeouts.tcp,
             tls_timeout=group.reconnect.tls_timeout or timeouts.tls,
             connack_timeout=group.reconnect.connack_timeout or timeouts.connack,
+            expect=expectation(group.expect) if group.expect is not None else None,
+            password=group.password,
         )
         first += group.clients
     return settings

@@ -123,6 +123,7 @@ def _promises(result: Mapping[str, Any]) -> list[str]:
 def _connections(result: Mapping[str, Any]) -> list[str]:
     totals = result.get("totals") or {}
     clients, connected = totals.get("clients") or 0, totals.get("connected") or 0
+    clients -= totals.get("refused") or 0
     if connected >= clients:
         return []
     hints = [line.hint for line in code_lines(result.get("codes") or {}) if line.bad and line.hint]

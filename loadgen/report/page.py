@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from loadgen.report import charts, figures
 from loadgen.report.advice import advice, saturated
 from loadgen.report.codes import code_lines
+from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
 from loadgen.report.fault_curves import fault_curves
 from loadgen.report.fault_details import fault_details
@@ -65,6 +66,7 @@ def render(run: RunSource) -> str:
             else "",
             tiles=headline(result),
             thresholds=threshold_lines(result),
+            expectations=expectation_lines(result),
             advice=advice(result),
             saturated=saturated(result),
             ledger_columns=COLUMNS,
@@ -91,7 +93,7 @@ def headline(result: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             "clients connected",
             figures.count(connected),
             f"of {figures.count(clients)}",
-            "bad" if (connected or 0) < (clients or 0) else "",
+            "bad" if (connected or 0) + (totals.get("refused") or 0) < (clients or 0) else "",
         ),
         (
             "published",

@@ -29,6 +29,7 @@ _TOTALS = record(
     {
         "clients": whole("clients of the plan"),
         "connected": whole("clients that were connected and subscribed at least once"),
+        "refused": whole("clients that were never connected, in groups that expect a refusal"),
         "published": whole("publishes written to a socket"),
         "acknowledged": whole("publishes the broker promised to deliver (PUBACK below 0x80 and not 0x10)"),
         "delivered": whole("expected deliveries that arrived at least once; duplicates do not count"),
@@ -131,6 +132,21 @@ _THRESHOLD = record(
     required=("expression", "value", "verdict"),
 )
 
+_EXPECTATION = record(
+    "a group that says how the broker must answer its clients, and how it did",
+    {
+        "case": text("the group"),
+        "expected": text("the answers that will do, such as `CONNACK 0x86` or `TLS alert unknown_ca`"),
+        "within": number("longest time until the answer, seconds"),
+        "got": mapping("clients by the answer each got; `accepted`, `no answer` and so on", whole("clients")),
+        "clients": whole("clients of the group"),
+        "slowest": number("time until the slowest client had its answer, seconds", nullable=True),
+        "verdict": text("invalid when the run ended before all were tried", enum=_VERDICTS),
+        "reason": text("why it is not a pass; may be empty"),
+    },
+    required=("case", "expected", "got", "clients", "verdict", "reason"),
+)
+
 _CODES = record(
     "reason codes that came, `0x86` style, with how often",
     {
@@ -220,6 +236,11 @@ RESULT_SCHEMA: Schema = record(
         "groups": mapping("the same, for each group", _GROUP),
         "stages": listing("stages in order", _STAGE),
         "thresholds": listing("thresholds in the scenario's order", _THRESHOLD),
+        "expectations": listing(
+            "groups with `expect`, in the scenario's order; what clients do that are to be refused is in no "
+            "other figure",
+            _EXPECTATION,
+        ),
         "codes": _CODES,
         "faults": listing("faults in the order of the plan, then marks", FAULT),
         "outages_outside_faults": OUTSIDE,

@@ -8,6 +8,8 @@ from typing import Any
 from loadgen.report import figures
 from loadgen.report.advice import advice
 from loadgen.report.codes import code_lines
+from loadgen.report.expectations import COLUMNS as COLUMNS_OF_EXPECTATIONS
+from loadgen.report.expectations import expectation_lines
 from loadgen.report.faults import HEADINGS, fault_rows
 from loadgen.report.figures import clean
 from loadgen.report.ledger import COLUMNS, ledger_notes, ledger_rows, worst_pairs
@@ -47,6 +49,7 @@ def render(result: Mapping[str, Any], *, color: bool = False) -> str:
     sections = (
         _title(result, paint),
         _thresholds(result, paint),
+        _expectations(result, paint),
         _totals(result, paint),
         _ledger(result, paint),
         _faults(result, paint),
@@ -105,6 +108,22 @@ def _thresholds(result: Mapping[str, Any], paint: Paint) -> list[str]:
     return [paint("THRESHOLDS", "head"), *shown]
 
 
+def _expectations(result: Mapping[str, Any], paint: Paint) -> list[str]:
+    lines = expectation_lines(result)
+    if not lines:
+        return []
+    head, *rows = table(
+        [COLUMNS_OF_EXPECTATIONS, *([clean(cell) for cell in line.cells] for line in lines)],
+        left=3,
+        indent="",
+    )
+    return [
+        paint("EXPECTED ANSWERS", "head"),
+        f"    {paint(head, 'quiet')}",
+        *(f"  {paint(line.mark, line.verdict)} {row}" for line, row in zip(lines, rows, strict=True)),
+    ]
+
+
 def _totals(result: Mapping[str, Any], paint: Paint) -> list[str]:
     totals = result.get("totals") or {}
 
@@ -112,8 +131,9 @@ def _totals(result: Mapping[str, Any], paint: Paint) -> list[str]:
         return figures.count(totals.get(key))
 
     sent, received = figures.size(totals.get("bytes_sent")), figures.size(totals.get("bytes_received"))
+    to_refuse = f", {number('refused')} were to be refused" if totals.get("refused") else ""
     rows = [
-        ["clients", number("connected"), f"of {number('clients')} connected"],
+        ["clients", number("connected"), f"of {number('clients')} connected{to_refuse}"],
         ["published", number("published"), f"{sent} sent"],
         ["acknowledged", number("acknowledged"), ""],
         [

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from loadgen.scenario.explain import Finding
+from loadgen.scenario.groups import NO_IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +113,10 @@ def _check_group(
         if not group.client_id.fields <= fields.keys():
             missing = sorted(group.client_id.fields - fields.keys())
             chosen = parts.identities.get(group.identity)
-            if chosen is not None and chosen.issue is not None and missing != ["serial"]:
+            if group.identity == NO_IDENTITY:
+                what = f"clients without a certificate have no {{{missing[0]}}}"
+                yield Finding(place, what, 'write for example "{group}-{index}"')
+            if chosen is not None and chosen.issue is not None and not {"serial", "user"}.issuperset(missing):
                 what = f'the certificates of "{group.identity}" have no {{{missing[0]}}}'
                 yield Finding(place, what, "add it to the set, or use another field")
             return
@@ -122,9 +126,21 @@ def _check_group(
             yield Finding(place, f"a client id has 1 to {MAX_STRING} bytes and no NUL", "write another")
             return
         other, other_index = taken.setdefault(client_id, (name, index))
-        if (other, other_index) != (name, index) and other not in told:
+        if (other, other_index) == (name, index) or _takes_over(parts.groups.get(other), group):
+            continue
+        if other not in told:
             told.add(other)
             yield Finding(place, *_duplicate(client_id, (other, other_index), (name, index), group, parts))
+
+
+def _takes_over(one: Group | None, other: Group) -> bool:
+    """Whether two groups share client ids on purpose, so that one takes the other's connections over."""
+    return one is not None and one is not other and (shares_ids(one) or shares_ids(other))
+
+
+def shares_ids(group: Group) -> bool:
+    """Whether the brokers are to disconnect its clients because others come with their ids."""
+    return group.expect is not None and group.expect.takeover
 
 
 def _duplicate(

@@ -16,8 +16,10 @@ from pydantic import (
 )
 
 from loadgen.scenario.base import Flag, Name, Positive, Strict, Whole, malformed, one_or_many
+from loadgen.scenario.expecting import ExpectField
 from loadgen.scenario.properties import UserProperties
 from loadgen.scenario.publishing import Interval, Publish, Qos, Will
+from loadgen.scenario.secret import Secret
 from loadgen.scenario.template import ClientTemplate, ConnectedTemplate, Template
 from loadgen.scenario.units import (
     NS_PER_S,
@@ -28,6 +30,8 @@ from loadgen.scenario.units import (
     parse_duration,
 )
 
+NO_IDENTITY = "none"
+"""The identity of clients that show no certificate."""
 MAX_KEEP_ALIVE = 65_535 * NS_PER_S
 
 
@@ -130,9 +134,19 @@ class Group(Strict):
     clients: Positive
     """How many."""
     identity: Name
-    """The set in `identities:` that they take their certificates from: client i takes the (i mod size)-th."""
+    """The set in `identities:` that they take their certificates from: client i takes the (i mod size)-th;
+    `none` has them show no certificate."""
     client_id: ClientTemplate = Template("{cn}")
     """MQTT client id; must differ for every client of the scenario."""
+    username: ClientTemplate | None = None
+    """User name in CONNECT; a user that brokers know by certificate needs none."""
+    password: Secret | None = None
+    """Password in CONNECT: where it is kept."""
+    expect: ExpectField | None = None
+    """How the brokers must answer each client; with a refusal, what these clients do is in no metric."""
+    provision: Literal["as_used", "no_topics", "no_permissions", "no_user"] = "as_used"
+    """What `loadgen provision` makes for them: users who may do what they do, who may use none of their
+    topics, who have no permissions in the virtual host, or no users."""
     user_properties: UserProperties = ()
     """CONNECT user properties in order: a mapping, or a list of [name, value]."""
     session: SessionSettings = SessionSettings()
@@ -167,3 +181,8 @@ class Group(Strict):
         if self.pause and self.lifetime is None:
             raise malformed("a pause comes after a lifetime, and there is none", "add lifetime: 30s")
         return self
+
+    @property
+    def refused(self) -> bool:
+        """Whether the brokers are to refuse its clients."""
+        return self.expect is not None and self.expect.refused

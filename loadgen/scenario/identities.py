@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from loadgen.scenario.base import Positive, Strict, Text, malformed
+from loadgen.scenario.base import Flag, Positive, Strict, Text, malformed
 from loadgen.scenario.moments import Moment
 from loadgen.scenario.secret import Secret
 from loadgen.scenario.template import IdentityTemplate
@@ -73,6 +73,8 @@ class Issue(Strict):
     """End of validity, in place of `valid_for`."""
     intermediates: Annotated[int, Field(strict=True, ge=0, le=5)] = 0
     """How many CAs stand between the root and the certificates."""
+    revoked: Flag = False
+    """Revoke them once they are issued; brokers that read the CA's CRL refuse them."""
     key_password: Secret | None = None
     """Password for the clients' keys; they are not encrypted when left out."""
     ca_password: Secret | None = None

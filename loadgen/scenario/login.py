@@ -35,6 +35,8 @@ class Login(_From):
     """`mqtt.vhost`: the virtual host of user names without a colon."""
     ignore_colons: Flag = False
     """`ignore_colons_in_username`: a colon does not part virtual host and user."""
+    default_vhosts: dict[Text, Text] = Field(default={})
+    """The global parameter `mqtt_default_vhosts`: name in a certificate → virtual host."""
 
     @model_validator(mode="after")
     def _san_only(self) -> Login:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadgen.scenario.explain import Finding
+from loadgen.scenario.groups import NO_IDENTITY
 from loadgen.scenario.suggest import did_you_mean
 from loadgen.scenario.thresholds import split_known_key, threshold_problems
 
@@ -18,12 +19,24 @@ if TYPE_CHECKING:
 def check_references(parts: Parts, metrics: Mapping[str, str] | None) -> Iterator[Finding]:
     """Check groups → identities, stages → groups, thresholds → metrics, groups and stages."""
     for name, group in parts.groups.items():
-        if group is not None and group.identity not in parts.identities:
+        if group is not None and group.identity not in (*parts.identities, NO_IDENTITY):
             yield Finding(
                 ("groups", name, "identity"),
                 f'there is no identity set "{group.identity}"',
                 did_you_mean(group.identity, parts.identities) or "add it to identities",
             )
+    for name, group in parts.groups.items():
+        if group is not None and (group.username is None) != (group.password is None) and not group.refused:
+            has, lacks = ("username", "password") if group.password is None else ("password", "username")
+            yield Finding(
+                ("groups", name, has),
+                f"RabbitMQ refuses a client with a {has} and no {lacks}, whatever its certificate",
+                f"add {lacks}, or expect: {{connack: 0x86}}",
+                warning=True,
+            )
+    if NO_IDENTITY in parts.identities:
+        what = f'"{NO_IDENTITY}" stands for no certificate, and cannot name a set'
+        yield Finding(("identities", NO_IDENTITY), what, "use another name")
     yield from _check_thresholds(parts, metrics)
     for index, stage in enumerate(parts.stages):
         for position, name in enumerate((stage.groups if stage is not None else None) or ()):

@@ -22,8 +22,9 @@ IDENTITY_FIELDS = ("index", "set")
 """For the subject and the alternative names of certificates to be issued."""
 _SUBJECT_FIELDS = ("cn", "o", "ou", "l", "st", "c", "serial_number")
 _SAN_FIELDS = ("san.dns", "san.ip", "san.email", "san.uri", "san.other_name")
-CLIENT_FIELDS = ("index", "group", "serial", *_SUBJECT_FIELDS, *_SAN_FIELDS, "csv.COLUMN")
-"""For a client id: the client's place in its group, and its certificate; `san.dns.1` is the second name."""
+CLIENT_FIELDS = ("index", "group", "serial", "user", *_SUBJECT_FIELDS, *_SAN_FIELDS, "csv.COLUMN")
+"""For a client id: the client's place in its group, and its certificate; `san.dns.1` is the second name, and
+`user` what the brokers log it in as, by the target's `login`."""
 CONNECTED_FIELDS = (*CLIENT_FIELDS, "client_id")
 """For user properties, topics and filters: the same and the client id itself."""
 

@@ -1,153 +1,210 @@
-"""Real nodes, one for each way to set a cluster up for certificates: who gets in, with which client id."""
+"""Real nodes, one for each way to set a cluster up for certificates: who gets in, and who does not.
+
+Each is asked all that `scenarios/auth-matrix.yaml` asks, then some are set up wrongly on purpose.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadgen.broker.auth import Auth, AuthKind
-from loadgen.broker.cluster import LocalCluster
-from loadgen.broker.provision import provision_grants
-from loadgen.errors import BrokerError
-from loadgen.grants import grants_of
-from loadgen.identity.prepare import prepare_set
-from loadgen.scenario.load import load_scenario
+from loadgen.broker.auth import Auth
+from loadgen.errors import BrokerError, TargetError
+from loadgen.run import read_scenario
 from loadgen.target import management_of
+from tests.broker.auth_sites import NO_SAN, Site, Sites, Variant
 from tests.broker.raw_client import Entrance, RawClient
-from tests.conftest import free_ports, install_of
-from tests.shipped import loadgen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from loadgen.identity.identity import Identity
-    from loadgen.scenario.model import Scenario
 
 pytestmark = pytest.mark.rabbitmq
 
-OID = "1.3.6.1.4.1.54392.5.436"
-SCENARIO = """
-name: auth
-target: {{kind: embedded}}
-identities:
-  devices:
-    issue:
-      count: 1
-      common_name: dev
-      organization: fleet
-      san: {{dns: [d.example], uri: ["urn:dev:9"], email: [m@x.example], other_name: ["{oid}=other"]}}
-      out: {out}
-groups:
-  all:
-    clients: 1
-    identity: devices
-    client_id: "{client_id}"
-    publish: {{topic: "auth/{{cn}}", qos: 1, rate: 5/s}}
-    subscribe: {{filter: "auth/#", qos: 1}}
-stages:
-  - {{name: connect, connect: 10/s}}
-  - {{name: steady, hold: 1s}}
-  - {{name: drain, drain: 2s}}
-"""
+VARIANTS = {
+    "cn": Variant("cn", "auth-device"),
+    "dn": Variant("dn", "O=loadgen,CN=auth-device", changes=("groups.missing-san.client_id='{user}'",)),
+    "san-dns": Variant("san-dns", "auth-device", changes=NO_SAN),
+    "san-uri": Variant("san-uri", "urn:auth:device", changes=NO_SAN),  # colons and all
+    "san-email": Variant("san-email", "device@auth.example", changes=NO_SAN),
+    "san-other-name": Variant("san-other-name", "auth-device", "4.0", NO_SAN),
+}
+ORDER = list(VARIANTS)
+ANSWERS = {
+    "certificate": "accepted",
+    "missing-san": "accepted",
+    "no-certificate": "TLS alert certificate_required",
+    "expired": "TLS alert certificate_expired",
+    "not-yet-valid": "TLS alert certificate_expired",
+    "other-ca": "TLS alert unknown_ca",
+    "revoked": "TLS alert certificate_revoked",
+    "server-certificate": "TLS alert unsupported_certificate",
+    "password-instead-of-certificate": "TLS alert certificate_required",
+    "anonymous": "TLS alert certificate_required",
+    "unknown-user": "CONNACK 0x86",
+    "no-permissions": "CONNACK 0x87",
+    "username-without-password": "CONNACK 0x86",
+    "other-client-id": "CONNACK 0x85",
+    "publish-not-permitted": "closed",
+    "subscribe-not-permitted": "SUBACK 0x87",
+    "taken-over": "DISCONNECT 0x8E",
+    "taking-over": "accepted",
+}
+"""What RabbitMQ answers each case."""
+WITHOUT_SAN = {"missing-san": "CONNACK 0x86", "anonymous": "CONNACK 0x86"}
+SLOW = ("unknown-user", "no-permissions", "username-without-password")
 
 
-@dataclass
-class Site:
-    """One node, and a scenario of one client for it."""
-
-    cluster: LocalCluster
-    path: Path
-    scenario: Scenario
-    identity: Identity
-
-    @property
-    def users(self) -> list[str]:
-        return [grant.user for grant in grants_of(self.scenario)]
-
-    def provision(self) -> None:
-        async def call() -> None:
-            assert self.scenario.target.management
-            async with management_of(self.scenario.target.management) as management:
-                assert (await provision_grants(management, grants_of(self.scenario))).created == 1
-
-        asyncio.run(call())
-
-    def connect(self, client_id: str) -> RawClient:
-        node = self.cluster.status()[0]
-        return RawClient.connect(
-            Entrance(node.address, node.mqtt_port, self.cluster.ca), self.identity, client_id
-        )
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOADGEN_AUTH_PASSWORD", "any")
+        made = Sites(tmp_path_factory.mktemp("auth"))
+        yield made
+        made.close()
 
 
-@contextlib.contextmanager
-def site(folder: Path, auth: Auth, client_id: str, release: str = "4.3") -> Iterator[Site]:
-    mqtt_port, management_port = free_ports(20)
-    cluster = LocalCluster(folder / "cluster")
-    certs = folder / "certs"
-    path = folder / "auth.yaml"
-    path.write_text(SCENARIO.format(oid=OID, out=certs, client_id=client_id), encoding="utf-8")
-    try:
-        cluster.up(
-            1,
-            certs=certs,
-            install=install_of(release),
-            mqtt_port=mqtt_port,
-            management_port=management_port,
-            auth=auth,
-        )
-        scenario = load_scenario(path, target=cluster.target_file)
-        yield Site(cluster, path, scenario, prepare_set("devices", scenario.identities["devices"])[0])
-    finally:
-        cluster.down(purge=True, grace_s=0.0)
+@pytest.fixture
+def site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Site]:
+    """The site of the test's variant; the node of the next one that is tested comes up meanwhile."""
+    kind = request.param
+    wanted = [item.callspec.params["site"] for item in request.session.items if _of_matrix(item)]
+    later = [each for each in ORDER[ORDER.index(kind) + 1 :] if each in wanted]
+    yield sites.take(VARIANTS[kind], VARIANTS[later[0]] if later else None)
+    sites.end(kind)
 
 
-@pytest.mark.parametrize(
-    ("kind", "release", "user", "client_id"),
-    [
-        ("cn", "4.3", "dev", "d.example"),
-        ("dn", "4.3", "O=fleet,CN=dev", "O=fleet,CN=dev"),
-        ("san-dns", "4.3", "d.example", "d.example"),
-        ("san-email", "4.3", "m@x.example", "m@x.example"),
-        ("san-other-name", "4.0", "other", "other"),
-    ],
-)
-def test_the_named_user_gets_in_with_the_right_client_id_only(
-    tmp_path: Path, kind: AuthKind, release: str, user: str, client_id: str
-) -> None:
-    with site(tmp_path, Auth(kind, verify_client_id=True), client_id, release) as here:
-        assert here.users == [user]
-        here.provision()  # no other user has permissions, and nobody is anonymous: who gets in is this one
-        with here.connect(client_id) as right:
-            assert right.code == 0
-            assert right.subscribe(("auth/x", 1)) == (1,)
-            assert right.publish("auth/x") == 0
-        with here.connect(f"{client_id}x") as wrong:
-            assert wrong.code == 0x85
+def _of_matrix(item: Any) -> bool:  # noqa: ANN401 - an item of pytest
+    return item.path.samefile(__file__) and "site" in getattr(getattr(item, "callspec", None), "params", {})
 
 
-def test_a_run_by_the_target_file_sees_the_user_named_by_a_uri(tmp_path: Path) -> None:
-    with site(tmp_path, Auth("san-uri", verify_client_id=True), "{san.uri}") as here:
-        assert here.users == ["urn:dev:9"]  # colons and all
-        options = [str(here.path), "--target", str(here.cluster.target_file)]
-        for command in ("provision", "run"):
-            done = loadgen(tmp_path, command, *options)
-            assert done.returncode == 0, done.stdout + done.stderr
-        result = json.loads((tmp_path / "runs/latest/result.json").read_text(encoding="utf-8"))
-        assert (result["broker"]["view"]["ok"], result["broker"]["view"]["mismatches"]) == (1, [])
-        with here.connect("dev") as wrong:
-            assert wrong.code == 0x85
-        with pytest.raises(BrokerError, match=r"SAN uri 0, client ids verified"):
-            here.cluster.up(
-                1,
-                certs=tmp_path / "certs",
-                install=here.cluster.install,
-                mqtt_port=here.cluster.status()[0].mqtt_port,
-                management_port=here.cluster.status()[0].management_port,
-                auth=Auth("cn"),
+def answers(result: dict[str, Any]) -> dict[str, str]:
+    assert all(row["clients"] == len(row["got"]) == 1 for row in result["expectations"])
+    return {row["case"]: next(iter(row["got"])) for row in result["expectations"]}
+
+
+def failed(result: dict[str, Any]) -> dict[str, str]:
+    """The cases that the result names as failed → what came instead."""
+    assert (result["verdict"], result["exit_code"]) == ("fail", 99)
+    named = {reason.partition(":")[0] for reason in result["reasons"]}
+    rows = {row["case"]: next(iter(row["got"])) for row in result["expectations"] if row["verdict"] == "fail"}
+    assert rows.keys() <= named
+    return rows
+
+
+@pytest.mark.parametrize("site", ORDER, indirect=True)
+def test_every_case_gets_its_answer_and_a_cluster_set_up_wrongly_is_found(site: Site, sites: Sites) -> None:
+    variant = site.variant
+    users = site.provision()
+    assert variant.device in users
+    assert not any("unknown" in user for user in users)
+    # The broker's view takes seconds to come; one of them looks at it, and asks for users first.
+    seen = variant.kind == "san-uri"
+    result = site.run(*([] if seen else ["target.management=null"]))
+    assert answers(result) == ANSWERS | (WITHOUT_SAN if variant.kind.startswith("san") else {})
+    assert (result["verdict"], result["reasons"]) == ("pass", [])
+    totals = result["totals"]
+    assert totals["delivered"] == totals["expected_deliveries"] == totals["acknowledged"] > 0
+    if seen:
+        view = result["broker"]["view"]
+        assert (view["checked"], view["ok"], view["mismatches"]) == (2, 2, [])
+    else:
+        assert_waited(result)
+    MORE.get(variant.kind, lambda *_: None)(site, sites)
+
+
+def assert_waited(result: dict[str, Any]) -> None:
+    slowest = {row["case"]: row["slowest"] for row in result["expectations"]}
+    for case in SLOW:
+        assert 2.9 < slowest[case] < 9, "RabbitMQ waits for 3 s"
+    assert slowest["other-client-id"] < 2.5, "and here it does not"
+
+
+def let_anonymous_in(site: Site, _sites: Sites) -> None:
+    """The commonest slip: a certificate that names nobody is let in as somebody else."""
+    target = read_scenario(site.run_options()).target
+    assert target.management
+
+    async def make_user() -> None:
+        async with management_of(target.management) as management:
+            await management.import_definitions(
+                {
+                    "users": [{"name": "anyone", "password": "anything", "tags": []}],
+                    "permissions": [
+                        {"user": "anyone", "vhost": "/", "configure": "", "write": "", "read": ""}
+                    ],
+                }
             )
+
+    asyncio.run(make_user())
+    site.cluster.rabbitmqctl(
+        "rabbit1",
+        "eval",
+        "application:set_env(rabbitmq_mqtt, allow_anonymous, true),"
+        'application:set_env(rabbit, anonymous_login_user, <<"anyone">>),'
+        'application:set_env(rabbit, anonymous_login_pass, <<"anything">>).',
+    )
+    assert failed(site.run("target.management=null")) == {"missing-san": "accepted", "anonymous": "accepted"}
+
+
+def trust_anybody(site: Site, _sites: Sites) -> None:
+    """`verify_none`: no certificate is asked for, so none is wrong, and none says who a client is."""
+    site.cluster.kill("rabbit1")
+    conf = site.cluster.directory / "rabbit1/advanced.config"
+    text = conf.read_text()
+    wrong = text.replace("{verify, verify_peer}, {fail_if_no_peer_cert, true}", "{verify, verify_none}")
+    assert wrong != text
+    conf.write_text(wrong)
+    site.cluster.start("rabbit1")
+    found = failed(site.run("target.management=null"))
+    let_in_by_tls = {case for case, answer in ANSWERS.items() if answer.startswith("TLS")} - {"anonymous"}
+    assert {case: found.get(case) for case in let_in_by_tls} == dict.fromkeys(let_in_by_tls, "CONNACK 0x86")
+    assert found["certificate"] == "CONNACK 0x86"
+
+
+def refuse_another_setting(site: Site, _sites: Sites) -> None:
+    with pytest.raises(BrokerError, match=r"SAN uri 0, client ids verified by SAN uri 0, CRL checked"):
+        site.cluster.up(
+            1,
+            certs=site.cluster.certs,
+            install=site.cluster.install,
+            mqtt_port=site.cluster.status()[0].mqtt_port,
+            management_port=site.cluster.status()[0].management_port,
+            auth=Auth("cn"),
+        )
+
+
+def map_to_a_virtual_host(site: Site, sites: Sites) -> None:
+    """`mqtt_default_vhosts`, which the target has to tell, and the run finds out if it does not."""
+    device = site.variant.device
+    options = site.run_options()
+    target = read_scenario(options).target
+    assert target.management
+
+    async def change() -> None:
+        async with management_of(target.management) as management:
+            parameter = {"name": "mqtt_default_vhosts", "value": {device: "site"}}
+            await management.import_definitions(
+                {"vhosts": [{"name": "site"}], "global_parameters": [parameter]}
+            )
+            await management.delete_permissions(device, "/")
+
+    asyncio.run(change())
+    with pytest.raises(TargetError, match=rf"mqtt_default_vhosts has site for '{device}', .* has none"):
+        site.run()
+    site.options.append(f"target.login.default_vhosts={{{device}: site}}")
+    site.provision()
+    node = site.cluster.status()[0]
+    entrance = Entrance(node.address, node.mqtt_port, site.cluster.ca)
+    with RawClient.connect(entrance, sites.identities["device"][0], device) as client:
+        assert client.code == 0  # it has permissions nowhere else
+
+
+MORE = {
+    "san-email": map_to_a_virtual_host,
+    "cn": trust_anybody,
+    "san-dns": let_anonymous_in,
+    "san-uri": refuse_another_setting,
+}
+"""What else is tried, by variant."""

@@ -146,3 +146,18 @@ def test_the_default_permissions_are_mqtt_and_no_more() -> None:
     assert re.search(allowed.write, "amq.topic")
     assert re.search(allowed.read, "amq.topic")
     assert not re.search(allowed.configure, "amq.topic")
+
+
+def test_users_without_permissions_are_made_and_stay_without() -> None:
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        powerless = Grant("a", permissions=None)
+        assert (await provision_grants(management, [powerless])).created == 1
+        assert (api.users["a"], api.permissions) == ([TAG], {})
+        assert (await provision_grants(management, [powerless])).unchanged == 1
+        assert (await provision_grants(management, [Grant("a")])).updated == 1
+        assert "a" in api.permissions
+        result = await provision_grants(management, [powerless])
+        assert (result.updated, api.permissions) == (1, {})
+        assert str(result.changes[0]) == "update 'a', without permissions in /"
+
+    run(talk)

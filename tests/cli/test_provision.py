@@ -142,3 +142,25 @@ def test_grants_are_as_narrow_as_what_each_identity_does(tmp_path: Path) -> None
         rf"^(amq\.topic|{queue}|mqtt-will-w0)$",
     )
     assert first.topics == TopicPermissions(r"^(gone\.{username}|t)$", r"^t\.\*$")
+
+
+def test_groups_may_ask_for_less_and_the_most_counts_where_they_share_a_user(tmp_path: Path) -> None:
+    path = write(tmp_path, "http://127.0.0.1:1")
+    issue = f"{{issue: {{count: 1, common_name: '{{set}}', out: {tmp_path / 'certs'}}}}}"
+    wishes = {"a": "no_topics", "b": "no_permissions", "c": "no_user", "d": "no_user", "e": "as_used"}
+    changes = [f"identities.set-{name}={issue}" for name in "abcd"]
+    for name, wish in wishes.items():
+        of_set = f"set-{'d' if name == 'e' else name}"
+        more = "username: u, password: {env: X}," if name == "c" else ""
+        changes.append(
+            f"groups.{name}={{clients: 1, identity: {of_set}, client_id: {name}, provision: {wish}, {more} "
+            "publish: {topic: t, qos: 1, rate: 1/s}}"
+        )
+    changes.append("groups.nobody={clients: 1, identity: none, client_id: n, expect: tls_alert}")
+    grants = {grant.user: grant for grant in grants_of(load_scenario(path, overrides=changes))}
+    publishes = Permissions("", r"^amq\.topic$", "")
+    assert (grants["set-a"].permissions, grants["set-a"].topics) == (publishes, TopicPermissions("", ""))
+    assert grants["set-b"].permissions is None
+    assert "set-c" not in grants
+    assert grants["set-d"].permissions == publishes
+    assert "u" not in grants

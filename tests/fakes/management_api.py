@@ -25,6 +25,7 @@ class FakeManagementApi:
         self.users: dict[str, list[str]] = {"admin": ["administrator"]}
         self.permissions: dict[str, dict[str, str]] = {}
         self.topics: dict[str, dict[str, str]] = {}
+        self.parameters: dict[str, Any] = {}
         self.connections: list[dict[str, Any]] = []
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
@@ -40,6 +41,8 @@ class FakeManagementApi:
             [
                 web.get("/api/overview", self._overview),
                 web.get("/api/users", self._users),
+                web.get("/api/global-parameters", self._parameters),
+                web.delete("/api/permissions/{vhost}/{user}", self._forbid),
                 web.get("/api/vhosts/{vhost}/permissions", self._permissions),
                 web.get("/api/topic-permissions", self._topic_permissions),
                 web.delete("/api/topic-permissions/{vhost}/{user}", self._lift),
@@ -73,6 +76,13 @@ class FakeManagementApi:
 
     async def _overview(self, _: web.Request) -> web.Response:
         return web.json_response({"rabbitmq_version": "4.3.6"})
+
+    async def _parameters(self, _: web.Request) -> web.Response:
+        return web.json_response([{"name": name, "value": value} for name, value in self.parameters.items()])
+
+    async def _forbid(self, request: web.Request) -> web.Response:
+        del self.permissions[request.match_info["user"]]
+        return web.Response(status=204)
 
     async def _users(self, _: web.Request) -> web.Response:
         return web.json_response([{"name": name, "tags": tags} for name, tags in self.users.items()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.identity.identity import Identity
+from loadgen.identity.identity import NO_CERTIFICATE, Identity
 from loadgen.identity.login import (
     COMMON_NAME,
     DISTINGUISHED_NAME,
@@ -44,6 +44,12 @@ def san(kind: str, index: int = 0) -> Source:
 def test_the_bytes_that_the_broker_takes(source: Source, name: bytes | None) -> None:
     one = identity(dns=("d0", "d1"), ip=("10.0.0.1",), uri=("urn:dev:9",), other_name=("1.2.3=zwölf",))
     assert certificate_name(one, source) == name
+
+
+def test_no_certificate_has_no_name() -> None:
+    for source in (Source(COMMON_NAME), Source(DISTINGUISHED_NAME), san("dns")):
+        assert certificate_name(NO_CERTIFICATE, source) is None
+    assert predict(NO_CERTIFICATE, "any", LoginRule()).code == 0x86
 
 
 def test_an_other_name_of_another_type_of_string() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from loadgen.errors import ConfigError
 from loadgen.identity.check import check_identities
+from loadgen.identity.crl import read_revoked
 from loadgen.identity.pkcs12 import export
 from loadgen.identity.prepare import planned_set, prepare_set, prepare_sets
 from loadgen.identity.tls import client_context, load_identity
@@ -34,6 +35,19 @@ def test_a_set_is_issued_as_its_templates_say(tmp_path: Path) -> None:
     assert second.subject_rabbitmq == "CN=meters-001"
     assert second.not_after - second.not_before == 10 * 86_400 + 300
     assert (tmp_path / "meters.manifest.json").exists()
+
+
+def test_a_revoked_set_is_on_the_crl_once_and_others_are_not(tmp_path: Path, openssl: OpenSSL) -> None:
+    issue = {"count": 2, "common_name": "{set}-{index}", "out": str(tmp_path)}
+    prepare_set("good", IdentitySet.model_validate({"issue": issue}))
+    bad = IdentitySet.model_validate({"issue": {**issue, "revoked": True}})
+    first = prepare_set("bad", bad)
+    crl = (tmp_path / "ca_crl.pem").read_bytes()
+    assert {one.serial for one in read_revoked(tmp_path)} == {one.serial for one in first}
+    text = openssl("crl", "-in", str(tmp_path / "ca_crl.pem"), "-text", "-noout")
+    assert text.count("Serial Number:") == 2
+    assert prepare_set("bad", bad) == first
+    assert (tmp_path / "ca_crl.pem").read_bytes() == crl, "nothing is written again"
 
 
 def test_a_directory_is_read_whole_or_by_names(tmp_path: Path) -> None:

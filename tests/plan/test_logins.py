@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadgen.plan.logins import accounts_of, login_rule, predict_logins
+from loadgen.plan.logins import accounts_of, certificate_names, login_rule, predict_logins
 from loadgen.plan.plan import ClientPlan
 from loadgen.scenario.target import Target
 from tests.plan.conftest import identity
@@ -85,6 +86,21 @@ def test_accounts_are_users_by_virtual_host() -> None:
     login = {"from": "subject_alternative_name", "san_type": "email", "vhost": "mqtt"}
     planned = clients((identity("a"), "1"), (identity("b", email=("m@x",)), "2"))
     assert accounts_of(planned, target(login=login)) == {"mqtt": ["m@x"]}
+
+
+def test_a_user_name_counts_more_than_the_certificate() -> None:
+    (one, other) = clients((identity("a"), "1"), (identity("b"), "2"))
+    named = [replace(one, username="site:somebody"), other]
+    assert accounts_of(named, target()) == {"/": ["b"], "site": ["somebody"]}
+    verified = target(client_id_from="distinguished_name")
+    assert predict_logins(named, verified).accepted == 0, "the client id is looked at before"
+
+
+def test_a_virtual_host_of_a_certificate_counts_more_than_a_colon_in_it() -> None:
+    login = {"default_vhosts": {"urn:a": "site"}}
+    planned = clients((identity("urn:a"), "1"), (identity("urn:b"), "2"))
+    assert accounts_of(planned, target(login=login)) == {"site": ["urn:a"], "urn": ["b"]}
+    assert certificate_names(planned, login_rule(target(login=login))) == {"urn:a", "urn:b"}
 
 
 @pytest.mark.parametrize("login", ["subject_alternative_name", "distinguished_name"])

@@ -26,7 +26,8 @@ def test_loads_without_warnings(path: Path) -> None:
     assert scenario.warnings == ()
     assert scenario.name == path.stem
     assert scenario.description
-    assert "messages_lost" in scenario.thresholds
+    # Of clients that nobody lets in there are no messages to count; the matrix shall fail over that alone.
+    assert "messages_lost" in scenario.thresholds or path.stem == "auth-matrix"
     jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
