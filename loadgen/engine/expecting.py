@@ -85,6 +85,15 @@ class ExpectingClient(Client):
         """Whether the broker is to refuse it."""
         return self._expect.refused
 
+    @property
+    def away(self) -> bool:
+        """Whether it was ready once and is not there, against our will."""
+        return not self.refused and super().away
+
+    def _outage_begins(self, cause: str, now: int) -> None:
+        if not self.refused:
+            super()._outage_begins(cause, now)
+
     # -- what tells the answer -------------------------------------------------------------------
 
     def connect(self, due: int) -> None:

@@ -180,6 +180,7 @@ def test_one_client_id_twice_is_a_takeover_of_the_first(rigs: Rigs, run: Run) ->
                 await until(lambda: not rig.fleet.progress()["pending"])
             await until(lambda: rig.phases() == [Phase.REFUSED, Phase.READY])
             assert answers(rig) == {"DISCONNECT 0x8E": 1}
+            assert not any(client.away for client in rig.clients), "it is no outage"
             assert answers(rig, "second") == {"accepted": 1}
 
     run(scenario())
