@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,16 +14,23 @@ from loadgen.broker.auth import Auth, AuthKind
 from loadgen.broker.cluster import LocalCluster
 from loadgen.broker.provision import provision_grants
 from loadgen.grants import grants_of
+from loadgen.identity.directory import read_directory
 from loadgen.identity.prepare import prepare_sets
 from loadgen.run import RunOptions, prepare, read_scenario, run_scenario
 from loadgen.scenario.load import load_scenario
 from loadgen.target import management_of
+from tests.broker.raw_client import Entrance, RawClient
 from tests.conftest import free_ports, install_of
-from tests.shipped import SCENARIOS, certificates_in
+from tests.shipped import ROOT, SCENARIOS, certificates_in
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from loadgen.broker.management import Management
+    from loadgen.identity.identity import Identity
+
+README = ROOT / "certs" / "README.md"
 MATRIX = "auth-matrix.yaml"
 QUICK = ("stages.publish.hold=500ms", "generator.send_lag=5s", "generator.loop_lag=5s")
 NO_SAN = (
@@ -65,13 +74,29 @@ class Site:
         scenario = read_scenario(self.run_options())
         grants = grants_of(scenario)
 
-        async def call() -> None:
-            assert scenario.target.management
-            async with management_of(scenario.target.management) as management:
-                await provision_grants(management, grants)
+        async def call(management: Management) -> None:
+            await provision_grants(management, grants)
 
-        asyncio.run(call())
+        self.manage(call)
         return [grant.user for grant in grants]
+
+    def manage(self, call: Callable[[Management], Awaitable[None]]) -> None:
+        """Do something through the management API."""
+        settings = read_scenario(self.run_options()).target.management
+        assert settings
+
+        async def within() -> None:
+            async with management_of(settings) as management:
+                await call(management)
+
+        asyncio.run(within())
+
+    def code(self, who: Identity, client_id: str) -> int | None:
+        """Connect, and give the reason code of CONNACK."""
+        node = self.cluster.status()[0]
+        entrance = Entrance(node.address, node.mqtt_port, self.cluster.ca)
+        with RawClient.connect(entrance, who, client_id) as client:
+            return client.code
 
     def run(self, *changes: str) -> dict[str, Any]:
         """Run the matrix; gives result.json."""
@@ -91,11 +116,18 @@ class Sites:
     _coming: dict[AuthKind, Future[Site]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make all certificates first, so that the nodes get the CRL that lists the revoked one."""
+        """Make all certificates first, so that the nodes get the CRL that lists the revoked one.
+
+        The CA is that of the three steps by hand of certs/README.md, which make a client besides.
+        """
+        (self.folder / "certs").mkdir()
+        (by_hand,) = re.findall(r"```sh\n(# 1. .*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+        subprocess.run(["sh", "-ec", by_hand], cwd=self.folder / "certs", check=True, capture_output=True)
         self._options = certificates_in(MATRIX, self.folder / "certs")[1::2]
         self._options.append(f"identities.other-ca.issue.out={self.folder / 'other-ca'}")
         scenario = load_scenario(SCENARIOS / MATRIX, overrides=self._options)
         self.identities = prepare_sets(scenario.identities)
+        (self.by_hand,) = read_directory(self.folder / "certs", ["APM00000"])
 
     def take(self, variant: Variant, following: Variant | None) -> Site:
         """The site of a variant; meanwhile the following one is brought up."""
@@ -120,7 +152,7 @@ class Sites:
             management_port=management_port,
             auth=variant.auth,
         )
-        return Site(variant, cluster, self._options)
+        return Site(variant, cluster, list(self._options))
 
     def end(self, kind: AuthKind) -> None:
         """Take a site down."""

@@ -53,8 +53,9 @@ def test_the_docs_show_the_conf() -> None:
         assert f"`{kind}`" in text
     for auth in (Auth("dn", verify_client_id=True), Auth("san-dns", verify_client_id=True), Auth("cn")):
         assert all(line in text for line in auth.conf())
-    assert Auth("san-uri").advanced_conf() in text
+    assert Auth("san-uri").advanced_conf("TLS") in text
+    assert Auth("cn", check_crl=True).advanced_conf("TLS") in text
 
 
 def test_only_uris_need_colons_to_be_ignored() -> None:
-    assert [kind for kind in KINDS if "ignore_colons" in Auth(kind).advanced_conf()] == ["san-uri"]
+    assert [kind for kind in KINDS if "ignore_colons" in Auth(kind).advanced_conf("TLS")] == ["san-uri"]

@@ -5,20 +5,20 @@ Each is asked all that `scenarios/auth-matrix.yaml` asks, then some are set up w
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from loadgen.broker.auth import Auth
+from loadgen.broker.provision import provision
 from loadgen.errors import BrokerError, TargetError
-from loadgen.run import read_scenario
-from loadgen.target import management_of
 from tests.broker.auth_sites import NO_SAN, Site, Sites, Variant
-from tests.broker.raw_client import Entrance, RawClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from loadgen.broker.auth import AuthKind
+    from loadgen.broker.management import Management
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -69,14 +69,16 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 def site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Site]:
     """The site of the test's variant; the node of the next one that is tested comes up meanwhile."""
     kind = request.param
-    wanted = [item.callspec.params["site"] for item in request.session.items if _of_matrix(item)]
+    wanted = [kind_of(item) for item in request.session.items]
     later = [each for each in ORDER[ORDER.index(kind) + 1 :] if each in wanted]
     yield sites.take(VARIANTS[kind], VARIANTS[later[0]] if later else None)
     sites.end(kind)
 
 
-def _of_matrix(item: Any) -> bool:  # noqa: ANN401 - an item of pytest
-    return item.path.samefile(__file__) and "site" in getattr(getattr(item, "callspec", None), "params", {})
+def kind_of(item: Any) -> str:  # noqa: ANN401 - an item of pytest
+    """The variant that a test of this session is for; empty when it is another file's."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return str(params.get("site", "")) if item.path.samefile(__file__) else ""
 
 
 def answers(result: dict[str, Any]) -> dict[str, str]:
@@ -111,7 +113,8 @@ def test_every_case_gets_its_answer_and_a_cluster_set_up_wrongly_is_found(site: 
         assert (view["checked"], view["ok"], view["mismatches"]) == (2, 2, [])
     else:
         assert_waited(result)
-    MORE.get(variant.kind, lambda *_: None)(site, sites)
+    if more := MORE.get(variant.kind):
+        more(site, sites)
 
 
 def assert_waited(result: dict[str, Any]) -> None:
@@ -123,21 +126,17 @@ def assert_waited(result: dict[str, Any]) -> None:
 
 def let_anonymous_in(site: Site, _sites: Sites) -> None:
     """The commonest slip: a certificate that names nobody is let in as somebody else."""
-    target = read_scenario(site.run_options()).target
-    assert target.management
 
-    async def make_user() -> None:
-        async with management_of(target.management) as management:
-            await management.import_definitions(
-                {
-                    "users": [{"name": "anyone", "password": "anything", "tags": []}],
-                    "permissions": [
-                        {"user": "anyone", "vhost": "/", "configure": "", "write": "", "read": ""}
-                    ],
-                }
-            )
+    async def make_user(management: Management) -> None:
+        nothing = {"configure": "", "write": "", "read": ""}
+        await management.import_definitions(
+            {
+                "users": [{"name": "anyone", "password": "anything", "tags": []}],
+                "permissions": [{"user": "anyone", "vhost": "/", **nothing}],
+            }
+        )
 
-    asyncio.run(make_user())
+    site.manage(make_user)
     site.cluster.rabbitmqctl(
         "rabbit1",
         "eval",
@@ -148,8 +147,14 @@ def let_anonymous_in(site: Site, _sites: Sites) -> None:
     assert failed(site.run("target.management=null")) == {"missing-san": "accepted", "anonymous": "accepted"}
 
 
-def trust_anybody(site: Site, _sites: Sites) -> None:
+def trust_anybody(site: Site, sites: Sites) -> None:
     """`verify_none`: no certificate is asked for, so none is wrong, and none says who a client is."""
+
+    async def allow(management: Management) -> None:
+        await provision(management, [sites.by_hand.cn])
+
+    site.manage(allow)
+    assert site.code(sites.by_hand, "any") == 0, "made by hand, as certs/README.md says"
     site.cluster.kill("rabbit1")
     conf = site.cluster.directory / "rabbit1/advanced.config"
     text = conf.read_text()
@@ -158,8 +163,8 @@ def trust_anybody(site: Site, _sites: Sites) -> None:
     conf.write_text(wrong)
     site.cluster.start("rabbit1")
     found = failed(site.run("target.management=null"))
-    let_in_by_tls = {case for case, answer in ANSWERS.items() if answer.startswith("TLS")} - {"anonymous"}
-    assert {case: found.get(case) for case in let_in_by_tls} == dict.fromkeys(let_in_by_tls, "CONNACK 0x86")
+    by_tls = {case for case, answer in ANSWERS.items() if answer.startswith("TLS")} - {"anonymous"}
+    assert {case: found.get(case) for case in by_tls} == dict.fromkeys(by_tls, "CONNACK 0x86")
     assert found["certificate"] == "CONNACK 0x86"
 
 
@@ -178,33 +183,24 @@ def refuse_another_setting(site: Site, _sites: Sites) -> None:
 def map_to_a_virtual_host(site: Site, sites: Sites) -> None:
     """`mqtt_default_vhosts`, which the target has to tell, and the run finds out if it does not."""
     device = site.variant.device
-    options = site.run_options()
-    target = read_scenario(options).target
-    assert target.management
 
-    async def change() -> None:
-        async with management_of(target.management) as management:
-            parameter = {"name": "mqtt_default_vhosts", "value": {device: "site"}}
-            await management.import_definitions(
-                {"vhosts": [{"name": "site"}], "global_parameters": [parameter]}
-            )
-            await management.delete_permissions(device, "/")
+    async def change(management: Management) -> None:
+        parameter = {"name": "mqtt_default_vhosts", "value": {device: "site"}}
+        await management.import_definitions({"vhosts": [{"name": "site"}], "global_parameters": [parameter]})
+        await management.delete_permissions(device, "/")
 
-    asyncio.run(change())
+    site.manage(change)
     with pytest.raises(TargetError, match=rf"mqtt_default_vhosts has site for '{device}', .* has none"):
         site.run()
     site.options.append(f"target.login.default_vhosts={{{device}: site}}")
     site.provision()
-    node = site.cluster.status()[0]
-    entrance = Entrance(node.address, node.mqtt_port, site.cluster.ca)
-    with RawClient.connect(entrance, sites.identities["device"][0], device) as client:
-        assert client.code == 0  # it has permissions nowhere else
+    assert site.code(sites.identities["device"][0], device) == 0, "it has permissions nowhere else"
 
 
-MORE = {
-    "san-email": map_to_a_virtual_host,
+MORE: dict[AuthKind, Callable[[Site, Sites], None]] = {
     "cn": trust_anybody,
     "san-dns": let_anonymous_in,
     "san-uri": refuse_another_setting,
+    "san-email": map_to_a_virtual_host,
 }
 """What else is tried, by variant."""

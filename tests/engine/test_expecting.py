@@ -108,7 +108,7 @@ def test_no_certificate_is_shown_where_there_is_none(rigs: Rigs, run: Run) -> No
     async def scenario() -> None:
         # The event loop's own TLS, which the fake broker uses, closes without the alert of a real broker.
         group = {"expect": {"tls_alert": "any", "closed": "instead_of_connack"}, "identity": "none"}
-        groups = {"g": group, "others": {"clients": 2}}
+        groups: dict[str, dict[str, Any]] = {"g": group, "others": {"clients": 2}}
         async with rigs.broker() as broker, rigs.rig(rigs.plan(broker.port, groups)) as rig:
             assert rig.clients[0].plan.identity is NO_CERTIFICATE
             await rig.connect()

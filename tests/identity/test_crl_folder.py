@@ -32,8 +32,8 @@ def test_openssl_finds_the_crls_in_the_folder_and_believes_them(tmp_path: Path) 
     for copy, crl in zip(copies, ("ca_crl.pem", "intermediate_1_crl.pem"), strict=True):
         assert copy.name == f"{openssl('crl', '-in', str(certs / crl), '-hash', '-noout')}.r0"
         assert copy.read_bytes() == (certs / crl).read_bytes()
-    verify = ("verify", "-crl_check", "-CApath", str(folder), "-CAfile", str(certs / "ca_certificate.pem"))
-    verify += ("-untrusted", str(certs / "intermediate_1_certificate.pem"))
+    verify = ["verify", "-crl_check", "-CApath", str(folder), "-CAfile", str(certs / "ca_certificate.pem")]
+    verify += ["-untrusted", str(certs / "intermediate_1_certificate.pem")]
     assert openssl(*verify, str(good.certificate)).endswith(": OK")
     assert "certificate revoked" in openssl(*verify, str(bad.certificate))
 
