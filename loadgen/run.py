@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadgen.broker.control import nodes_behind_proxies, open_control
+from loadgen.broker.control import check_faults, nodes_behind_proxies, open_control
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_accounts
 from loadgen.broker.settings import api_problems, local_problems
@@ -19,7 +19,7 @@ from loadgen.histogram_log import write_histogram_log
 from loadgen.identity.check import check_authorities, check_identities
 from loadgen.identity.prepare import prepare_sets
 from loadgen.machine import raise_descriptor_limit, this_machine
-from loadgen.metrics.catalog import THRESHOLD_METRICS
+from loadgen.metrics.catalog import THRESHOLD_METRICS, THRESHOLD_SELECTORS
 from loadgen.places import Places
 from loadgen.plan.logins import Logins, accounts_of, certificate_names, login_rule, predict_logins
 from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
@@ -106,6 +106,7 @@ def read_scenario(options: RunOptions) -> Scenario:
         target=options.target_file,
         embedded=options.target == EMBEDDED,
         metrics=THRESHOLD_METRICS,
+        selectors=THRESHOLD_SELECTORS,
     )
 
 
@@ -135,6 +136,9 @@ def prepare(
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
     plan = replace(make_plan(scenario, identities), driver=options.client)
+    problems += check_plan_faults(plan, options.places())
+    if any(not problem.warning for problem in problems):
+        raise ConfigError(problems)
     machine = this_machine()
     workers = options.workers or default_workers(len(plan.clients), machine.cores)
     needs = needs_of(plan, workers)
@@ -174,6 +178,17 @@ def check_target_files(scenario: Scenario, places: Places) -> list[Problem]:
             place = places.of("target", "management", "password")
             problems += [replace(problem, where=place) for problem in error.problems]
     return problems
+
+
+def check_plan_faults(plan: Plan, places: Places) -> list[Problem]:
+    """Look whether the target's node control can do the faults; each is told once, however often repeated."""
+    first = {fault.entry: fault for fault in reversed(plan.faults)}
+    by_name = {fault.name: fault for fault in first.values()}
+    return check_faults(
+        plan.scenario.target,
+        list(by_name.values()),
+        lambda fault: places.of("faults", by_name[fault.name].entry, fault.kind),
+    )
 
 
 def _placed(place: str, problem: Problem) -> Problem:

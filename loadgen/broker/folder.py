@@ -121,6 +121,7 @@ class ClusterFolder:
             "kind: rabbitmq\n"
             f"uris: [{uris}]\n"
             f"tls: {{ca: {json.dumps(str(self.ca))}}}\n"
+            f"control: {{local: {json.dumps(str(self.directory))}}}\n"
             "management:\n"
             f"  uris: [{management}]\n"
             f"  username: {MANAGEMENT_USER}\n"

@@ -63,6 +63,10 @@ def _text(numbers: dict[str, Any]) -> str:
         lines.append(
             f"group      {name}: {group['clients']:,} clients; {'; '.join(does) or 'connect and idle'}"
         )
+    lines += [
+        f"{'' if number else 'faults':10} {each['at']}: {_fault(each)}"
+        for number, each in enumerate(numbers["faults"])
+    ]
     if "logins" in numbers:
         lines += _logins(numbers["logins"])
     lines += [
@@ -81,6 +85,11 @@ def _text(numbers: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    name = f" ({fault['name']})" if fault["name"] != fault["kind"] else ""
+    return f"{fault['what']}{name}, {fault['healed']}"
 
 
 def _from(sources: int) -> str:

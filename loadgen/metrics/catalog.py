@@ -128,3 +128,11 @@ THRESHOLD_METRICS: dict[str, str] = {
     metric.name: "duration" if metric.kind == "histogram" else "count" for metric in _ALL
 }
 """What a threshold may name, and whether its values are a `duration` or a `count`."""
+
+_SELECTORS: dict[Source, tuple[str, ...]] = {
+    "group": ("group", "stage", "during", "after"),
+    "worker": ("stage", "during", "after"),
+    "ledger": ("during",),
+}
+THRESHOLD_SELECTORS: dict[str, tuple[str, ...]] = {metric.name: _SELECTORS[metric.source] for metric in _ALL}
+"""What a threshold on each metric may be selected by: the ledger is kept for the run and for each fault."""

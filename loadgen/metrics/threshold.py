@@ -6,7 +6,7 @@ import operator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loadgen.metrics.catalog import METRICS
+from loadgen.metrics.catalog import METRICS, THRESHOLD_SELECTORS
 from loadgen.metrics.summary import NS
 from loadgen.metrics.verdict import Verdict
 
@@ -53,7 +53,7 @@ class Spec(Protocol):
 
     @property
     def selector(self) -> Mapping[str, str]:
-        """`group` and `stage`, or neither."""
+        """Keys out of `group` and one of `stage`, `during` and `after`; empty for all of it."""
 
     @property
     def expression(self) -> str:
@@ -152,7 +152,7 @@ def _evaluate(spec: Spec, evidence: _Evidence) -> ThresholdResult:
         holds = _OPERATORS[spec.operator](value, spec.value)
         verdict = Verdict.PASS if holds else Verdict.FAIL
         reason = "" if holds else f"{name}: {spec.expression} does not hold, it was {_show(spec, value)}"
-        doubt = _doubt(evidence.ledger) if METRICS[spec.metric].source == "ledger" else ""
+        doubt = _doubt(_ledger(spec, evidence)) if METRICS[spec.metric].source == "ledger" else ""
         if holds and doubt:
             verdict, reason = Verdict.INVALID, f"{name}: {doubt}"
     return ThresholdResult(name, spec.expression, spec.statistic, value, verdict, reason)
@@ -162,28 +162,45 @@ def _measure(spec: Spec, evidence: _Evidence) -> float:
     metric = METRICS.get(spec.metric)
     if metric is None:
         raise _NotMeasuredError("no such metric")
-    unknown = spec.selector.keys() - {"group", "stage"}
+    unknown = [name for name in spec.selector if name not in THRESHOLD_SELECTORS[metric.name]]
     if unknown:
-        raise _NotMeasuredError(f"cannot be selected by {', '.join(sorted(unknown))}")
+        raise _NotMeasuredError(f"cannot be selected by {', '.join(unknown)}")
     if metric.source == "ledger":
-        return _statistic_of_count(spec, _from_ledger(spec, evidence.ledger), evidence.durations)
-    group, stage = spec.selector.get("group"), spec.selector.get("stage")
-    if metric.source == "worker" and group is not None:
-        raise _NotMeasuredError("is of the whole worker and cannot be selected by group")
-    if stage is not None and stage not in evidence.stages:
-        raise _NotMeasuredError("the stage was never reached")
-    snapshot = evidence.totals if stage is None else evidence.stages[stage]
+        return _statistic_of_count(spec, _from_ledger(spec, _ledger(spec, evidence)), evidence)
+    snapshot, group = _intervals(spec, evidence), spec.selector.get("group")
     if metric.kind == "counter":
-        return _statistic_of_count(spec, snapshot.count(spec.metric, group), evidence.durations)
-    return _statistic_of_histogram(spec, snapshot, group, evidence.durations)
+        return _statistic_of_count(spec, snapshot.count(spec.metric, group), evidence)
+    return _statistic_of_histogram(spec, snapshot, group, evidence)
 
 
-def _statistic_of_histogram(
-    spec: Spec, snapshot: Snapshot, group: str | None, durations: Mapping[str, float]
-) -> float:
+def _window(spec: Spec) -> Window | None:
+    """The fault's window that a threshold is about."""
+    return next(((word, spec.selector[word]) for word in ("during", "after") if word in spec.selector), None)
+
+
+def _intervals(spec: Spec, evidence: _Evidence) -> Snapshot:
+    """The sum of the intervals that a threshold is about."""
+    window, stage = _window(spec), spec.selector.get("stage")
+    if window is not None:
+        if not evidence.window_seconds.get(window) or window not in evidence.windows:
+            raise _NotMeasuredError(_nothing_in(window))
+        return evidence.windows[window]
+    if stage is None:
+        return evidence.totals
+    if stage not in evidence.stages:
+        raise _NotMeasuredError("the stage was never reached")
+    return evidence.stages[stage]
+
+
+def _nothing_in(window: Window) -> str:
+    word, _ = window
+    return "the fault never happened" if word == "during" else "nothing was measured after the fault"
+
+
+def _statistic_of_histogram(spec: Spec, snapshot: Snapshot, group: str | None, evidence: _Evidence) -> float:
     histogram = snapshot.select(spec.metric, group)
     if spec.statistic in {"count", "rate"}:
-        return _statistic_of_count(spec, histogram.count, durations)
+        return _statistic_of_count(spec, histogram.count, evidence)
     if not histogram.count:
         raise _NotMeasuredError(f"no samples ({histogram.out_of_range} out of range)")
     if spec.statistic in {"mean", "min", "max"}:
@@ -192,22 +209,31 @@ def _statistic_of_histogram(
     return histogram.percentile(float(spec.statistic.removeprefix("p"))) * NS
 
 
-def _statistic_of_count(spec: Spec, count: int, durations: Mapping[str, float]) -> float:
+def _statistic_of_count(spec: Spec, count: int, evidence: _Evidence) -> float:
     if spec.statistic == "count":
         return count
     if spec.statistic != "rate":
         raise _NotMeasuredError(f"is a counter and has no {spec.statistic}")
-    seconds = durations.get(spec.selector.get("stage", RUN), 0.0)
+    window = _window(spec)
+    if window is None:
+        seconds = evidence.durations.get(spec.selector.get("stage", RUN), 0.0)
+    else:
+        seconds = evidence.window_seconds.get(window, 0.0)
     if seconds <= 0:
         raise _NotMeasuredError("covers no time, so there is no rate")
     return count / seconds
 
 
+def _ledger(spec: Spec, evidence: _Evidence) -> LedgerResult | None:
+    """The ledger that a threshold is about: that of a fault's window, or the whole run's."""
+    fault = spec.selector.get("during")
+    return evidence.ledger if fault is None else evidence.window_ledgers.get(fault)
+
+
 def _from_ledger(spec: Spec, ledger: LedgerResult | None) -> int:
-    if spec.selector:
-        raise _NotMeasuredError("the ledger is kept for the whole run and cannot be selected from")
     if ledger is None:
-        raise _NotMeasuredError("there is no ledger")
+        fault = spec.selector.get("during")
+        raise _NotMeasuredError(f"there is no ledger{'' if fault is None else ' of this fault'}")
     if spec.metric in _NEEDS_DELIVERIES and not ledger.expected:
         raise _NotMeasuredError("no delivery was expected")
     count: int = getattr(ledger, _LEDGER[spec.metric])

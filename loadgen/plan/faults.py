@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loadgen.scenario.stages import format_percent
 from loadgen.scenario.units import format_duration
 
 if TYPE_CHECKING:
@@ -56,8 +57,20 @@ class FaultPlan:
 
     @property
     def what(self) -> str:
-        """`kill busiest`: for people."""
-        return f"{self.kind} {' '.join(self.targets) or self.command}"
+        """What is done, for people: `kill busiest`, `slow rabbit1 by 50ms`."""
+        what = f"{self.kind} {', '.join(self.targets) or self.command}"
+        if self.kind == "slow":
+            what += f" by {format_duration(self.delay)}"
+        return f"{what}, {format_percent(self.share)} of its connections" if self.kind == "reset" else what
+
+    @property
+    def healed(self) -> str:
+        """When it is undone, for people: `healed after 20s`."""
+        if not self.heals:
+            return "heals by itself" if self.kind in {"rolling-restart", "reset"} else "never healed"
+        if self.heal_after is not None:
+            return f"healed after {format_duration(self.heal_after)}"
+        return "healed at the end" if self.heal_at_end else "healed when the drain begins"
 
 
 def plan_faults(scenario: Scenario) -> tuple[FaultPlan, ...]:

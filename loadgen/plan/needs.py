@@ -192,6 +192,17 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
         "clients_per_node": needs.clients_per_node,
         "groups": groups,
         "stages": [{"name": each.name, "kind": each.kind} for each in plan.scenario.stages],
+        "faults": [
+            {
+                "name": fault.name,
+                "at": fault.at,
+                "kind": fault.kind,
+                "targets": list(fault.targets),
+                "what": fault.what,
+                "healed": fault.healed,
+            }
+            for fault in plan.faults
+        ],
         "publishers": plan.publishers,
         "pairs": plan.pair_count,
         "publish_rate": needs.publish_rate,

@@ -10,6 +10,7 @@ from loadgen.errors import ConfigError, Problem
 from loadgen.scenario.clients import check_client_ids, check_common_names
 from loadgen.scenario.document import Document, Origin, read_document
 from loadgen.scenario.explain import Finding, explain, locate
+from loadgen.scenario.failover_checks import LONG_DRAIN, check_failover, waits_for_redelivery
 from loadgen.scenario.fault_checks import check_faults
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.overrides import apply_override
@@ -20,7 +21,7 @@ from loadgen.scenario.stages import Stage
 from loadgen.scenario.topics import check_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 DEFAULT_DRAIN = "10s"
@@ -34,6 +35,7 @@ def load_scenario(
     target: Path | None = None,
     embedded: bool = False,
     metrics: Mapping[str, str] | None = None,
+    selectors: Mapping[str, Collection[str]] | None = None,
 ) -> Scenario:
     """Load and check a scenario file.
 
@@ -44,6 +46,7 @@ def load_scenario(
         embedded: replace the `target:` section by `{kind: embedded}`.
         metrics: metrics that thresholds may name, with their kinds `duration`, `count` or `rate`;
             without it only the grammar of thresholds is checked.
+        selectors: what each of those metrics can be selected by; anything when left out.
 
     Returns:
         The scenario, with a drain stage added if messages would be delivered and none was given. Its
@@ -54,7 +57,7 @@ def load_scenario(
     """
     document = read_document(path, "scenario")
     problems = _apply_command_line(document, overrides, target, embedded=embedded)
-    scenario, findings = _validate(document, metrics)
+    scenario, findings = _validate(document, metrics, selectors)
     problems += document.problems
     problems += [_placed(finding, document) for finding in findings]
     problems.sort(key=lambda placed: (placed[0].source != str(path), placed[0].source, placed[0].line))
@@ -97,7 +100,11 @@ def _unwrapped(document: Document) -> Document:
     )
 
 
-def _validate(document: Document, metrics: Mapping[str, str] | None) -> tuple[Scenario | None, list[Finding]]:
+def _validate(
+    document: Document,
+    metrics: Mapping[str, str] | None,
+    selectors: Mapping[str, Collection[str]] | None,
+) -> tuple[Scenario | None, list[Finding]]:
     scenario: Scenario | None = None
     findings: list[Finding] = []
     try:
@@ -108,7 +115,7 @@ def _validate(document: Document, metrics: Mapping[str, str] | None) -> tuple[Sc
         findings = explain(errors, document)
         parts = salvage(document.data, errors)
     wrong = {finding.place for finding in findings}
-    for finding in _check(parts, metrics):
+    for finding in _check(parts, metrics, selectors):
         place = locate(document.data, finding.place)
         # What is wrong in itself was replaced by a stand-in, of which there is nothing to tell.
         if not any(place[:length] in wrong for length in range(1, len(place) + 1)):
@@ -116,11 +123,16 @@ def _validate(document: Document, metrics: Mapping[str, str] | None) -> tuple[Sc
     return scenario, findings
 
 
-def _check(parts: Parts, metrics: Mapping[str, str] | None) -> list[Finding]:
+def _check(
+    parts: Parts,
+    metrics: Mapping[str, str] | None,
+    selectors: Mapping[str, Collection[str]] | None,
+) -> list[Finding]:
     return [
-        *check_references(parts, metrics),
+        *check_references(parts, metrics, selectors),
         *check_stages(parts),
         *check_faults(parts),
+        *check_failover(parts),
         *check_common_names(parts),
         *check_client_ids(parts),
         *check_topics(parts),
@@ -143,5 +155,6 @@ def _with_drain(scenario: Scenario) -> Scenario:
     if not delivers or any(stage.kind == "drain" for stage in scenario.stages):
         return scenario
     name = next(name for name in ("drain", "final-drain", "added-drain") if name not in names)
-    drain = Stage.model_validate({"name": name, "drain": DEFAULT_DRAIN})
+    late = waits_for_redelivery(scenario.faults, scenario.groups)
+    drain = Stage.model_validate({"name": name, "drain": LONG_DRAIN if late else DEFAULT_DRAIN})
     return scenario.model_copy(update={"stages": (*scenario.stages, drain)})

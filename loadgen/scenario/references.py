@@ -10,14 +10,18 @@ from loadgen.scenario.suggest import did_you_mean
 from loadgen.scenario.thresholds import split_known_key, threshold_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from loadgen.scenario.parts import Parts
     from loadgen.scenario.stages import Stage
 
 
-def check_references(parts: Parts, metrics: Mapping[str, str] | None) -> Iterator[Finding]:
-    """Check groups → identities, stages → groups, thresholds → metrics, groups and stages."""
+def check_references(
+    parts: Parts,
+    metrics: Mapping[str, str] | None,
+    selectors: Mapping[str, Collection[str]] | None = None,
+) -> Iterator[Finding]:
+    """Check groups → identities, stages → groups, thresholds → metrics, groups, stages and faults."""
     for name, group in parts.groups.items():
         if group is not None and group.identity not in (*parts.identities, NO_IDENTITY):
             yield Finding(
@@ -37,7 +41,7 @@ def check_references(parts: Parts, metrics: Mapping[str, str] | None) -> Iterato
     if NO_IDENTITY in parts.identities:
         what = f'"{NO_IDENTITY}" stands for no certificate, and cannot name a set'
         yield Finding(("identities", NO_IDENTITY), what, "use another name")
-    yield from _check_thresholds(parts, metrics)
+    yield from _check_thresholds(parts, metrics, selectors)
     for index, stage in enumerate(parts.stages):
         for position, name in enumerate((stage.groups if stage is not None else None) or ()):
             if name not in parts.groups:
@@ -45,17 +49,32 @@ def check_references(parts: Parts, metrics: Mapping[str, str] | None) -> Iterato
                 yield Finding(place, f'there is no group "{name}"', did_you_mean(name, parts.groups))
 
 
-def _check_thresholds(parts: Parts, metrics: Mapping[str, str] | None) -> Iterator[Finding]:
-    for key, index, what, mend in threshold_problems(parts.thresholds, metrics):
+def _check_thresholds(
+    parts: Parts,
+    metrics: Mapping[str, str] | None,
+    selectors: Mapping[str, Collection[str]] | None,
+) -> Iterator[Finding]:
+    for key, index, what, mend in threshold_problems(parts.thresholds, metrics, selectors):
         yield Finding(("thresholds", key) if index is None else ("thresholds", key, index), what, mend)
-    stages = [stage.name for stage in parts.stages if stage is not None]
+    groups = ("group", list(parts.groups))
+    stages = ("stage", [stage.name for stage in parts.stages if stage is not None])
+    faults = ("fault", list(dict.fromkeys(_fault_names(parts))))
+    known = {"group": groups, "stage": stages, "during": faults, "after": faults}
+    # What is wrong in itself may have been meant.
+    unsure = {"group": False, "stage": None in parts.stages, "fault": None in parts.faults}
     for key in parts.thresholds:
         for selector, value in split_known_key(key).items():
-            known = list(parts.groups) if selector == "group" else stages
-            if value not in known and not (selector == "stage" and None in parts.stages):
-                yield Finding(
-                    ("thresholds", key), f'there is no {selector} "{value}"', did_you_mean(value, known)
-                )
+            kind, names = known[selector]
+            if value not in names and not unsure[kind]:
+                mend = did_you_mean(value, names) or f"add a {kind} of that name"
+                yield Finding(("thresholds", key), f'there is no {kind} "{value}"', mend)
+
+
+def _fault_names(parts: Parts) -> Iterator[str]:
+    for fault in parts.faults:
+        if fault is not None:
+            yield fault.name
+            yield from fault.names
 
 
 def check_stages(parts: Parts) -> Iterator[Finding]:

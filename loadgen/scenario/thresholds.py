@@ -1,4 +1,4 @@
-"""Thresholds: `p99 < 250ms` on a metric, or on a part of it: `publish_latency{group: sensors}`."""
+"""Thresholds: `p99 < 250ms` on a metric, or on a part of it: `publish_latency{group: a, during: kill}`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from loadgen.scenario.suggest import did_you_mean
 from loadgen.scenario.units import NS_PER_S, parse_duration, parse_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "mean", "min", "max", "count", "rate")
 OPERATORS = ("<", "<=", ">", ">=", "==")
-SELECTORS = ("group", "stage")
+SELECTORS = ("group", "stage", "during", "after")
+_TIMES = ("stage", "during", "after")
 
 _EXPRESSION = re.compile(r"([A-Za-z][\w.]*)\s*(<=|>=|==|<|>)\s*(\S.*)")
 _KEY = re.compile(r"([A-Za-z][\w]*)\s*(?:\{([^{}]*)\})?")
@@ -31,7 +32,7 @@ class ThresholdSpec:
 
     metric: str
     selector: dict[str, str] = field(hash=False)
-    """What part of the metric: keys `group` and `stage`; empty for all of it."""
+    """What part of the metric: keys out of `SELECTORS`; empty for all of it."""
     expression: str
     """As written in the file: `p99 < 250ms`."""
     statistic: str
@@ -53,7 +54,7 @@ def split_key(key: str) -> tuple[str, dict[str, str]]:
     """Split `metric{group: a, stage: b}` into the metric and its selector.
 
     Raises:
-        ConfigError: malformed, or a selector other than group and stage.
+        ConfigError: malformed, an unknown selector, or selectors that exclude each other.
     """
     try:
         return _split_key(key)
@@ -70,11 +71,18 @@ def _split_key(key: str) -> tuple[str, dict[str, str]]:
         name, colon, value = (piece.strip() for piece in part.partition(":"))
         if not colon or not name or not value:
             raise _RefusedError(f'"{part.strip()}" selects nothing', f"write {match[1]}{{group: NAME}}")
+        if name == "node":
+            raise _RefusedError(
+                "no metric is recorded by node", f"write {match[1]} alone, or one of {', '.join(SELECTORS)}"
+            )
         if name not in SELECTORS:
             raise _RefusedError(f'thresholds cannot select by "{name}"', did_you_mean(name, SELECTORS))
         if name in selector:
             raise _RefusedError(f'"{key}" selects by {name} twice', "write two thresholds")
         selector[name] = value
+    times = [name for name in _TIMES if name in selector]
+    if len(times) > 1:
+        raise _RefusedError(f'"{key}" selects by {" and ".join(times)}', "write a threshold for each")
     return match[1], selector
 
 
@@ -157,6 +165,7 @@ def parse_thresholds(thresholds: Mapping[str, Sequence[str]]) -> tuple[Threshold
 def threshold_problems(
     thresholds: Mapping[str, Sequence[str]],
     metrics: Mapping[str, str] | None = None,
+    selectors: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[tuple[str, int | None, str, str]]:
     """Find what is wrong in the thresholds.
 
@@ -164,6 +173,7 @@ def threshold_problems(
         thresholds: expressions by key, as in the file.
         metrics: known metrics and their kinds (`duration`, `count`, `rate`); without it only the grammar
             is checked.
+        selectors: what each of those metrics can be selected by; anything when left out.
 
     Yields:
         Key, index of the expression (None for the key itself), what is wrong, and the mend.
@@ -171,9 +181,10 @@ def threshold_problems(
     for key, expressions in thresholds.items():
         metric = None
         try:
-            metric, _ = _split_key(key)
+            metric, selector = _split_key(key)
             if metrics is not None and metric not in metrics:
                 raise _RefusedError(f'unknown metric "{metric}"', did_you_mean(metric, metrics))  # noqa: TRY301
+            _check_selector(metric, selector, (selectors or {}).get(metric, SELECTORS))
         except _RefusedError as refused:
             yield key, None, refused.what, refused.mend
         if not expressions:
@@ -185,6 +196,15 @@ def threshold_problems(
                     _check_kind(metric, metrics[metric], statistic, kind)
             except _RefusedError as refused:
                 yield key, index, refused.what, refused.mend
+
+
+def _check_selector(metric: str, selector: Mapping[str, str], known: Collection[str]) -> None:
+    for name in selector:
+        if name not in known:
+            mend = " or ".join(each for each in SELECTORS if each in known)
+            raise _RefusedError(
+                f"{metric} cannot be selected by {name}", f"write {metric} alone, or by {mend}"
+            )
 
 
 def _check_kind(metric: str, metric_kind: str, statistic: str, kind: str) -> None:

@@ -86,6 +86,10 @@ def test_the_compose_target_names_the_published_ports() -> None:
     target = yaml.safe_load((REPOSITORY / "docker/target.yaml").read_text())
     assert target["uris"] == [f"mqtts://127.0.0.1:{port}" for port in (8883, 8884, 8885)]
     assert target["management"]["password"] == {"env": "RABBITMQ_PASSWORD"}
+    compose = yaml.safe_load((REPOSITORY / target["control"]["compose"]).read_text())
+    assert [name for name in compose["services"] if "ports" in compose["services"][name]] == target[
+        "control"
+    ]["services"]
 
 
 def test_the_plugins_are_those_the_run_needs() -> None:

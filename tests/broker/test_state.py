@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loadgen.broker.auth import Auth
+from loadgen.broker.folder import ClusterFolder
 from loadgen.broker.install import RabbitInstall
 from loadgen.broker.process import ProcessRef
 from loadgen.broker.state import ClusterState, NodeState
 from loadgen.errors import BrokerError
+from loadgen.scenario.target import Target
 
 
 def example() -> ClusterState:
@@ -48,3 +51,13 @@ def test_nodes_are_found_by_short_and_full_name() -> None:
     assert state.node("rabbit2") is state.node("rabbit2@localhost")
     with pytest.raises(BrokerError, match="its nodes are rabbit1, rabbit2"):
         state.node("rabbit3")
+
+
+def test_the_target_file_leads_to_nodes_management_and_control(tmp_path: Path) -> None:
+    folder = ClusterFolder(tmp_path)
+    folder.write_target(example())
+    target = Target.model_validate(yaml.safe_load(folder.target_file.read_text(encoding="utf-8")))
+    assert [str(uri) for uri in target.uris] == ["mqtts://127.0.0.1:8883", "mqtts://127.0.0.2:8883"]
+    assert target.management is not None
+    assert target.control is not None
+    assert target.control.local == str(folder.directory)

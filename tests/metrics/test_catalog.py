@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from loadgen.metrics.catalog import CODES, COUNTERS, HISTOGRAMS, METRICS, THRESHOLD_METRICS
+from loadgen.metrics.catalog import (
+    CODES,
+    COUNTERS,
+    HISTOGRAMS,
+    METRICS,
+    THRESHOLD_METRICS,
+    THRESHOLD_SELECTORS,
+)
 from loadgen.metrics.ledger_result import LedgerResult
 from loadgen.metrics.recorder import GroupRecorder
 from loadgen.metrics.threshold import _LEDGER
@@ -21,7 +28,7 @@ def test_every_metric_is_recorded_somewhere() -> None:
 
 
 def test_thresholds_may_name_every_metric_by_its_kind() -> None:
-    assert THRESHOLD_METRICS.keys() == METRICS.keys()
+    assert THRESHOLD_METRICS.keys() == THRESHOLD_SELECTORS.keys() == METRICS.keys()
     assert THRESHOLD_METRICS["publish_latency"] == "duration"
     assert THRESHOLD_METRICS["messages_lost"] == "count"
 

@@ -26,6 +26,17 @@ STAGES = {
         interval=5, histograms={"publish_latency|a": Histogram([7 * MS])}, counters={"published|a": 10}
     )
 }
+DURING = ("during", "kill")
+AFTER = ("after", "kill")
+WINDOWS = {
+    DURING: Snapshot(
+        interval=7, histograms={"publish_latency|a": Histogram([8_000 * MS])}, counters={"published|a": 20}
+    ),
+    AFTER: Snapshot(interval=8, counters={"published|a": 1, "published|b": 4}),
+    ("after", "kill#2"): Snapshot(interval=9),
+}
+SECONDS = {DURING: 4.0, AFTER: 0.5, ("after", "kill#2"): 0.0}
+LEDGERS = {"kill": LedgerResult(ok=4, lost=1, expected=5, delivered=5), "kill#2": LedgerResult()}
 LEDGER = LedgerResult(ok=7, lost=3, duplicate=1, expected=11, delivered=8)
 
 
@@ -43,7 +54,16 @@ class Spec:
 
 
 def judge(spec: Spec, ledger: LedgerResult | None = LEDGER) -> ThresholdResult:
-    (result,) = evaluate([spec], TOTALS, ledger, {RUN: 10.0, "steady": 2.0}, STAGES)
+    (result,) = evaluate(
+        [spec],
+        TOTALS,
+        ledger,
+        {RUN: 10.0, "steady": 2.0},
+        STAGES,
+        windows=WINDOWS,
+        window_seconds=SECONDS,
+        window_ledgers=LEDGERS,
+    )
     return result
 
 
@@ -66,6 +86,13 @@ def judge(spec: Spec, ledger: LedgerResult | None = LEDGER) -> ThresholdResult:
         (Spec("connect_failures", "count", "==", 0), 0),
         (Spec("delivered", "count", ">", 7), 8),
         (Spec("messages_lost", "count", "<", 4), 3),
+        (Spec("publish_latency", "max", "<", 9, {"during": "kill"}), 8.0),
+        (Spec("publish_latency", "max", "<", 9, {"during": "kill", "group": "a"}), 8.0),
+        (Spec("published", "rate", "==", 5, {"during": "kill"}), 5.0),
+        (Spec("publish_latency", "count", "==", 0, {"after": "kill"}), 0),
+        (Spec("published", "rate", "==", 8, {"after": "kill", "group": "b"}), 8.0),
+        (Spec("messages_lost", "count", "==", 1, {"during": "kill"}), 1),
+        (Spec("delivered", "rate", ">", 1, {"during": "kill"}), 1.25),
     ],
 )
 def test_what_holds(spec: Spec, value: float) -> None:
@@ -105,9 +132,16 @@ def test_what_does_not_hold_says_what_it_was() -> None:
         (Spec("publish_latency", "p99", "<", 1, {"stage": "later"}), "never reached"),
         (Spec("published", "p99", "<", 1), "has no p99"),
         (Spec("nonsense", "p99", "<", 1), "no such metric"),
-        (Spec("publish_latency", "p99", "<", 1, {"during": "kill"}), "during"),
-        (Spec("loop_lag", "p99", "<", 1, {"group": "a"}), "whole worker"),
-        (Spec("messages_lost", "count", "==", 0, {"group": "a"}), "whole run"),
+        (Spec("publish_latency", "p99", "<", 1, {"node": "a"}), "cannot be selected by node"),
+        (Spec("publish_latency", "p99", "<", 1, {"during": "stop"}), "the fault never happened"),
+        (Spec("published", "count", ">=", 0, {"after": "stop"}), "nothing was measured after the fault"),
+        (Spec("published", "count", ">=", 0, {"after": "kill#2"}), "nothing was measured after the fault"),
+        (Spec("tls_handshake", "p99", "<", 1, {"during": "kill"}), "no samples"),
+        (Spec("messages_lost", "count", "==", 0, {"during": "stop"}), "no ledger of this fault"),
+        (Spec("messages_lost", "count", "==", 0, {"during": "kill#2"}), "no delivery was expected"),
+        (Spec("messages_lost", "count", "==", 0, {"after": "kill"}), "cannot be selected by after"),
+        (Spec("loop_lag", "p99", "<", 1, {"group": "a"}), "cannot be selected by group"),
+        (Spec("messages_lost", "count", "==", 0, {"group": "a"}), "cannot be selected by group"),
     ],
 )
 def test_what_was_not_measured_is_invalid_and_never_a_pass(spec: Spec, reason: str) -> None:
@@ -137,6 +171,16 @@ def test_a_ledger_that_proves_nothing_is_invalid(ledger: LedgerResult | None, re
 def test_a_broken_promise_is_a_failure_even_when_something_is_unaccounted() -> None:
     ledger = LedgerResult(expected=5, lost=1, unaccounted=4)
     assert judge(Spec("messages_lost", "count", "==", 0), ledger).verdict is Verdict.FAIL
+
+
+def test_a_windows_own_ledger_may_prove_nothing_though_the_runs_does() -> None:
+    unsettled = LedgerResult(expected=5, unsettled=2, settled=False)
+    spec = Spec("messages_lost", "count", "==", 0, {"during": "kill"})
+    (result,) = evaluate([spec], TOTALS, LedgerResult(expected=9), {}, window_ledgers={"kill": unsettled})
+    assert result.verdict is Verdict.INVALID
+    assert "still under way" in result.reason
+    (result,) = evaluate([spec], TOTALS, unsettled, {}, window_ledgers={"kill": LedgerResult(expected=5)})
+    assert result.verdict is Verdict.PASS, "all that was sent during the fault has been settled"
 
 
 def test_a_rate_needs_time() -> None:

@@ -41,6 +41,8 @@ def test_user_properties_keep_order_and_double_names() -> None:
 
 def test_backoff_of_one_wait() -> None:
     assert group(reconnect={"backoff": "1s"}).reconnect.backoff == Backoff(1_000_000_000, 1_000_000_000)
+    assert group(reconnect={"backoff": "0s"}).reconnect.backoff == Backoff(0, 0)
+    assert [str(Backoff(0, 0)), str(Backoff(5, 5)), str(Backoff(5, 6))] == ["0s", "5ns", "5ns..6ns"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,9 @@ def test_backoff_of_one_wait() -> None:
         ({"receive_maximum": 0}, "greater than or equal to 1"),
         ({"receive_maximum": 65_536}, "less than or equal to 65535"),
         ({"reconnect": {"backoff": "10s..1s"}}, "no range of waits"),
+        ({"reconnect": {"backoff": "0s..1s"}}, "begins with no wait"),
+        ({"reconnect": {"order": "backwards"}}, "Input should be"),
+        ({"reconnect": {"connack_timeout": "0s"}}, "longer than 0"),
         ({"reconnect": {"backoff": "1..2s"}}, "needs a unit"),
         ({"user_properties": "x"}, "must be names with values"),
         ({"user_properties": [["a"]]}, "Field required"),

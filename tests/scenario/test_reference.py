@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
+
+from loadgen.scenario.faults import Fault
 from loadgen.scenario.load import load_scenario
 from loadgen.scenario.schema import json_schema
 
@@ -16,6 +19,12 @@ def test_every_key_is_in_the_reference() -> None:
     schema = json_schema()
     keys = {key for model in (schema, *schema["$defs"].values()) for key in model.get("properties", {})}
     assert keys - named == set()
+
+
+def test_the_examples_of_faults_are_faults() -> None:
+    examples = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)]
+    (faults,) = (each["faults"] for each in examples if list(each) == ["faults"])
+    assert {Fault.model_validate(each).kind for each in faults} == {"kill", "rolling-restart", "run"}
 
 
 def test_the_example_loads(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_publishers_without_a_hold(base: dict[str, Any], complain: Any) -> None:
             'there is no group "sensor" (did you mean "sensors"?)',
         ),
         ({"publish_latency{stage: x}": ["p99 < 1s"]}, 'there is no stage "x"'),
-        ({"publish_latency{during: kill}": ["p99 < 1s"]}, 'cannot select by "during"'),
+        ({"publish_latency{durin: kill}": ["p99 < 1s"]}, 'cannot select by "durin" (did you mean "during"?)'),
     ],
 )
 def test_thresholds(base: dict[str, Any], complain: Any, thresholds: dict[str, Any], what: str) -> None:  # noqa: ANN401

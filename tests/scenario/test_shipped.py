@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from loadgen.metrics.catalog import THRESHOLD_METRICS
+from loadgen.metrics.catalog import THRESHOLD_METRICS, THRESHOLD_SELECTORS
 from loadgen.scenario.load import load_scenario
 from loadgen.scenario.schema import json_schema
 
@@ -22,7 +22,7 @@ def test_the_three_are_there() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_loads_without_warnings(path: Path) -> None:
-    scenario = load_scenario(path, metrics=THRESHOLD_METRICS)
+    scenario = load_scenario(path, metrics=THRESHOLD_METRICS, selectors=THRESHOLD_SELECTORS)
     assert scenario.warnings == ()
     assert scenario.name == path.stem
     assert scenario.description

@@ -5,7 +5,13 @@ from itertools import product
 import pytest
 
 from loadgen.errors import ConfigError
-from loadgen.scenario.thresholds import ThresholdSpec, parse_expression, parse_thresholds, split_key
+from loadgen.scenario.thresholds import (
+    ThresholdSpec,
+    parse_expression,
+    parse_thresholds,
+    split_key,
+    threshold_problems,
+)
 
 
 def test_parts() -> None:
@@ -49,7 +55,9 @@ def test_refused_expressions(expression: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("key", "what"),
     [
-        ("a{during: kill}", "cannot select by"),
+        ("a{while: kill}", "cannot select by"),
+        ("a{node: b}", "recorded by node"),
+        ("a{stage: x, after: y}", "selects by stage and after"),
         ("a{group}", "selects nothing"),
         ("a{group: }", "selects nothing"),
         ("a{}", "selects nothing"),
@@ -62,6 +70,18 @@ def test_refused_expressions(expression: str, what: str) -> None:
 def test_refused_keys(key: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         split_key(key)
+
+
+def test_what_a_metric_cannot_be_selected_by() -> None:
+    thresholds = {"lost{group: a}": ["count == 0"], "lost{during: kill}": ["count == 0"]}
+    (problem,) = threshold_problems(thresholds, {"lost": "count"}, {"lost": ("during",)})
+    assert problem == (
+        "lost{group: a}",
+        None,
+        "lost cannot be selected by group",
+        "write lost alone, or by during",
+    )
+    assert list(threshold_problems(thresholds, {"lost": "count"})) == []
 
 
 def test_all_malformed_at_once() -> None:
