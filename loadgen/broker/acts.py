@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from loadgen.broker.faults import Step
+
+# Threads of its own: several that wait for nodes must not use up those that everybody shares.
+_THREADS = ThreadPoolExecutor(32, "node-control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ async def in_thread(work: Callable[..., None], names: Sequence[str], step: Step,
 
     act = Act(tell)
     try:
-        await asyncio.to_thread(work, names, act, *arguments)
+        await loop.run_in_executor(_THREADS, work, names, act, *arguments)
     finally:
         act.given_up.set()
 
@@ -49,7 +53,13 @@ def run_tool(argv: Sequence[str], limit_s: float) -> str:
     """
     try:
         done = subprocess.run(  # noqa: S603 - callers pass programs of ours
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            start_new_session=True,  # Ctrl-C is for the run, which still has to heal what it did
+            check=False,
         )
     except FileNotFoundError:
         raise BrokerError(f"the program {argv[0]} is not on PATH", "install it") from None

@@ -249,6 +249,7 @@ class LocalCluster(ClusterFolder):
                 capture_output=True,
                 text=True,
                 timeout=timeout_s,
+                start_new_session=True,  # Ctrl-C is for a run, which may still have to revive a node
                 check=False,
             )
         except subprocess.TimeoutExpired as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SERVING_S = 180.0
 """How long a node may take until it serves again after it was healed, seconds."""
-CLI_S = 60.0
+CLI_S = 120.0
 """How long one of RabbitMQ's tools may take, seconds."""
 
 

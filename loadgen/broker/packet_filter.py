@@ -96,6 +96,7 @@ def _nft(*arguments: str, text: str = "") -> str:
             capture_output=True,
             text=True,
             timeout=_NFT_S,
+            start_new_session=True,  # Ctrl-C must not leave nodes cut off
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
