@@ -30,19 +30,14 @@ async def run_command(command: str, step: Step, limit_s: float = LIMIT_S) -> Non
     """
     with tempfile.TemporaryFile(prefix="loadgen-command-") as output:  # a pipe would wait for its children
         step("running", "", monotonic_ns())
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        starting = asyncio.create_task(_start(command, output.fileno()))
         try:
+            # Shielded: broken off half-way, a start would leave behind what the shell had started already.
+            process = await asyncio.shield(starting)
             async with asyncio.timeout(limit_s):
                 code = await process.wait()
         except (TimeoutError, asyncio.CancelledError) as error:
+            process = await starting
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
@@ -54,6 +49,18 @@ async def run_command(command: str, step: Step, limit_s: float = LIMIT_S) -> Non
     step(f"exit code {code}: {tail}", "", monotonic_ns())
     if code:
         raise BrokerError(f"the command failed with exit code {code}: {tail}")
+
+
+async def _start(command: str, output: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _tail(descriptor: int) -> str:

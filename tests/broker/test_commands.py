@@ -59,6 +59,24 @@ def test_a_command_ends_when_the_run_is_broken_off(tmp_path: Path) -> None:
     assert gone(child)
 
 
+@pytest.mark.parametrize("turns", range(1, 6))
+def test_a_command_ends_when_the_run_is_broken_off_while_it_starts(tmp_path: Path, turns: int) -> None:
+    child = tmp_path / "child"
+
+    async def play() -> None:
+        task = asyncio.create_task(run_command(f"sleep 60 & echo $! > {child}; wait", Steps()))
+        for _ in range(turns):  # of the loop: it has hardly begun
+            await asyncio.sleep(0)
+        # The loop stands still, as on a busy machine, so the shell is further than the loop knows.
+        wait_until(lambda: child.exists() and child.read_text() != "", 0.1, 0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(play())
+    assert not child.exists() or gone(child)
+
+
 def gone(child: Path) -> bool:
     pid = int(child.read_text())
     return wait_until(lambda: not ProcessRef(pid, 0).alive(), 5, 0.01)
