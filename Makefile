@@ -4,7 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart install test tools lint types unit bench schema clean help
+# Else every process of a test would compile loadgen again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: quickstart install test packages tools lint types unit bench schema clean help
 
 help:
 	@echo "make quickstart   run the main job on the embedded broker and write an HTML report"
@@ -32,8 +35,11 @@ quickstart: $(VENV)/installed
 	$(BIN)/loadgen run scenarios/quickstart.yaml
 
 # What the integration tests use beside Python: installed where we may, else the tests say what they skip.
-tools: $(VENV)/installed
-	@sh tests/install-tools.sh $(BIN)
+packages:
+	@sh tests/install-packages.sh
+
+tools: packages $(VENV)/installed
+	@sh tests/install-rabbitmq.sh $(BIN)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -45,8 +51,10 @@ types: $(VENV)/installed-dev
 unit: $(VENV)/installed-dev
 	$(BIN)/pytest -m "not rabbitmq and not docker"
 
-# pytest comes last, so that its closing line is the last one printed.
-test: lint types tools
+# The installing waits for the network, mypy for the processor: so side by side. pytest comes last, so that its
+# closing line is the last one printed.
+test:
+	@$(MAKE) --no-print-directory -j3 packages lint types tools
 	$(BIN)/pytest
 
 bench: $(VENV)/installed-dev

@@ -48,8 +48,8 @@ def measure_library(broker: Broker, settings: Settings, folder: Path) -> Figures
 def measure(broker: Broker, settings: Settings, folder: Path, *options: str) -> Figures:
     """Three runs: one idle client, many, and messages; `options` are more of `loadgen run`."""
     one, ended = _run(broker, _idle(settings, 1), folder, *options)
-    many, _ = _run(broker, _idle(settings, settings.clients), folder, *options)
-    messages, _ = _run(broker, _messages(settings), folder, *options)
+    many, _ = _run(broker, _idle(settings, settings.clients), folder, "--no-report", *options)
+    messages, _ = _run(broker, _messages(settings), folder, "--no-report", *options)
     steady = _stage(messages, "steady")
     every = [each for each in messages.snapshots() if each.stage == "steady"]
     lag = sum(every[1:], every[0]).select("send_lag")

@@ -7,6 +7,12 @@ pass by skipping.
 
 from __future__ import annotations
 
+import gc
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -15,12 +21,22 @@ from loadgen.broker.cluster import MANAGEMENT_PORT, MQTT_PORT, LocalCluster
 from loadgen.broker.install import find_rabbitmq, why_root_cannot_run
 from loadgen.broker.ports import problem_with
 from loadgen.errors import BrokerError
+from tests.erlang import evaluate
 from tests.unavailable import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from loadgen.broker.install import RabbitInstall
+
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_full_collections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fleet begins with a full collection, which in the heap of all these tests takes long."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 class RabbitFactory(Protocol):
@@ -48,6 +64,26 @@ def free_ports(step: int) -> tuple[int, int]:
     raise AssertionError("no free ports for a cluster")
 
 
+def cluster_command(*arguments: str) -> None:
+    """Run `loadgen cluster` as a process of its own, which the nodes outlive."""
+    command = [sys.executable, "-m", "loadgen", "cluster", *arguments]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def report_connections_each_second(cluster: LocalCluster) -> None:
+    """Let nodes tell the management API of connections each second, not every five: runs wait for that."""
+    for number, name in enumerate(("rabbit1", "rabbit2", "rabbit3")):
+        conf = cluster.directory / name / "rabbitmq.conf"  # for when a test starts the node again
+        text = conf.read_text(encoding="utf-8")
+        conf.write_text(
+            re.sub(r"(?m)^(collect_statistics_interval) = .*", r"\1 = 1000", text), encoding="utf-8"
+        )
+        evaluate(cluster, "application:set_env(rabbit, collect_statistics_interval, 1000)", number)
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitFactory]:
     """Three nodes of a release; the same cluster for every test of the session."""
@@ -56,16 +92,20 @@ def rabbitmq_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbi
 
     def start(release: str) -> LocalCluster:
         if release not in clusters:
-            install = install_of(release)
+            install_of(release)
             mqtt_port, management_port = free_ports(len(clusters))
-            cluster = LocalCluster(tmp_path_factory.mktemp(f"rabbitmq-{release}") / "cluster")
-            cluster.up(3, certs=certs, install=install, mqtt_port=mqtt_port, management_port=management_port)
-            clusters[release] = cluster
+            clusters[release] = cluster = LocalCluster(
+                tmp_path_factory.mktemp(f"rabbitmq-{release}") / "cluster"
+            )
+            where = ["--directory", str(cluster.directory), "--certs", str(certs), "--release", release]
+            ports = ["--mqtt-port", str(mqtt_port), "--management-port", str(management_port)]
+            cluster_command("up", *where, *ports)
+            report_connections_each_second(cluster)
         return clusters[release]
 
     yield start
     for cluster in clusters.values():
-        cluster.down(purge=True)
+        cluster_command("down", "--purge", "--directory", str(cluster.directory))
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,20 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import jsonschema
 import pytest
 import yaml
 
-from loadgen.broker.cluster import LocalCluster
+from loadgen.cli import call
 from loadgen.errors import ExitCode
 from loadgen.identity.authority import Authority
-from tests.conftest import free_ports, install_of
+from tests.conftest import report_connections_each_second
+
+if TYPE_CHECKING:
+    from loadgen.broker.cluster import LocalCluster
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +34,7 @@ ELSEWHERE = {
     "make install": "tests/test_readme.py::test_make_does_what_the_readme_says",
     ". .venv/bin/activate": "tests/test_readme.py::test_make_does_what_the_readme_says",
     "loadgen cluster install": "tests/broker/test_cluster.py::test_a_root_made_from_debians_packages_serves",
+    "loadgen cluster down": "tests/conftest.py::rabbitmq_factory",
     "docker compose up -d": "tests/broker/conftest.py::compose_cluster",
     "docker compose down -v": "tests/broker/conftest.py::compose_cluster",
     "loadgen provision scenarios/rabbitmq-smoke.yaml --target docker/target.yaml": (
@@ -55,7 +59,7 @@ QUICK = [
     *PATIENT,
 ]
 QUICKSTART = [*QUICK, "--set", "stages.warm-up.hold=200ms"]
-SMOKE = [*QUICKSTART, "--set", "stages.peak.hold=1s"]
+SMOKE = [*QUICKSTART, "--set", "stages.peak.hold=1s", "--no-report"]
 
 
 def section(title: str) -> str:
@@ -73,47 +77,55 @@ def commands(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+class Told(NamedTuple):
+    out: str
+    err: str
+
+
 class Shell:
     """A clean clone to type commands into."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
         for name in ("Makefile", "pyproject.toml", "scenarios", "docker", "loadgen"):
             (folder / name).symlink_to(ROOT / name)
-        self.variables = {"PYTHONPATH": str(ROOT), "NO_COLOR": "1", "TERM": "dumb"}
+        monkeypatch.chdir(folder)
+        self.export("NO_COLOR", "1")
+        self.export("TERM", "dumb")
+        # Inside `make test` a second make would take over the first one's flags.
+        for name in [name for name in os.environ if name.startswith(("MAKE", "MFLAGS"))]:
+            monkeypatch.delenv(name)
 
-    def type(self, command: str, *more: str, expect: int = 0, timeout: float = 120) -> str:
+    def export(self, name: str, value: str) -> None:
+        self._monkeypatch.setenv(name, value)
+
+    def type(self, command: str, *more: str, expect: int = 0) -> str:
         """Run a line of the README with some options more; gives standard output."""
         before, _, output = command.partition(" > ")
-        words = shlex.split(before)
+        words = [*shlex.split(before), *more]
         if words[0] == "export":
-            name, _, value = words[1].partition("=")
-            self.variables[name] = value
+            self.export(*words[1].split("=", 1))
             return ""
         if words[0] == "loadgen":
-            words[:1] = [sys.executable, "-c", "from loadgen.cli import main; main()"]
-        # Inside `make test` a second make would take over the first one's flags.
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-        }
-        done = subprocess.run(
-            [*words, *more],
-            cwd=self.folder,
-            env=inherited | self.variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert done.returncode == expect, f"{command}\n{done.stdout}{done.stderr}"
+            # In this process: a hundred modules need not be imported for each line.
+            code = call(words[1:])
+            told = Told(*self._capsys.readouterr())
+        else:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+            code, told = done.returncode, Told(done.stdout, done.stderr)
+        assert code == expect, f"{command}\n{told.out}{told.err}"
         if output:
-            (self.folder / output).write_text(done.stdout, encoding="utf-8")
-        return done.stdout
+            (self.folder / output).write_text(told.out, encoding="utf-8")
+        return told.out
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capsys)
 
 
 def result(shell: Shell) -> dict[str, object]:
@@ -176,7 +188,9 @@ def test_the_scenario_on_top_runs(shell: Shell) -> None:
     assert len(scenario.splitlines()) <= 10
     (shell.folder / "sensors.yaml").write_text(scenario, encoding="utf-8")
     shell.type(
-        "loadgen run sensors.yaml --set groups.sensors.publish.rate=2/s --set stages.steady.hold=10s", *QUICK
+        "loadgen run sensors.yaml --set groups.sensors.publish.rate=2/s --set stages.steady.hold=10s",
+        *QUICK,
+        "--no-report",
     )
     assert result(shell)["verdict"] == "pass"
 
@@ -185,7 +199,7 @@ def test_an_own_cluster_is_planned_for(shell: Shell) -> None:
     (shell.folder / "staging.yaml").write_text(fenced(section("Against your own cluster"), "yaml")[0])
     authority = Authority.ensure(shell.folder / "their-ca")
     (shell.folder / "staging-ca.pem").write_bytes(authority.certificate.read_bytes())
-    shell.variables["RABBITMQ_PASSWORD"] = "for-this-test-only"
+    shell.export("RABBITMQ_PASSWORD", "for-this-test-only")
     said = shell.type("loadgen plan scenarios/rabbitmq-smoke.yaml --target staging.yaml")
     assert "100 first on mqtts://mq2.example.com:8883" in said
 
@@ -199,29 +213,33 @@ def test_the_containers_certificate_and_target(shell: Shell) -> None:
 
 
 @pytest.mark.rabbitmq
-def test_three_nodes_on_this_machine(shell: Shell) -> None:
-    install_of("4.3")
-    mqtt_port, management_port = free_ports(20)
-    ports = ["--mqtt-port", str(mqtt_port), "--management-port", str(management_port)]
+def test_three_nodes_on_this_machine(shell: Shell, rabbitmq_cluster: LocalCluster) -> None:
+    # Another three nodes would take half a minute to start: what is typed here meets the session's.
+    (shell.folder / ".loadgen").mkdir()
+    (shell.folder / ".loadgen/cluster").symlink_to(rabbitmq_cluster.directory)
+    (shell.folder / "certs").mkdir()
+    (shell.folder / "certs/out").symlink_to(rabbitmq_cluster.certs)
+    first = rabbitmq_cluster.status()[0]
+    ports = ["--mqtt-port", str(first.mqtt_port), "--management-port", str(first.management_port)]
     target = "--target .loadgen/cluster/target.yaml"
+    shell.type("loadgen cluster up", *ports, "--release", "4.3")
+    report_connections_each_second(rabbitmq_cluster)  # "up" wrote the files anew
+    shell.type(f"loadgen deprovision scenarios/rabbitmq-smoke.yaml {target}")
+    shell.type(f"loadgen run scenarios/rabbitmq-smoke.yaml {target}", *SMOKE, expect=ExitCode.UNREACHABLE)
+    shell.type("loadgen provision scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml")
+    shell.type("loadgen doctor scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml")
+    shell.type("loadgen run scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml", *SMOKE)
+    found = result(shell)
+    assert found["verdict"] == "pass", found["reasons"]
+    broker = found["broker"]
+    assert isinstance(broker, dict)
+    assert broker["view"]["ok"] == broker["view"]["checked"] == 300
+    assert set(broker["view"]["by_node"].values()) == {100}
     try:
-        shell.type("loadgen cluster up", *ports, "--release", "4.3")
-        shell.type(f"loadgen run scenarios/rabbitmq-smoke.yaml {target}", *SMOKE, expect=ExitCode.UNREACHABLE)
-        shell.type("loadgen provision scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml")
-        shell.type("loadgen doctor scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml")
-        shell.type("loadgen run scenarios/rabbitmq-smoke.yaml --target .loadgen/cluster/target.yaml", *SMOKE)
-        found = result(shell)
-        assert found["verdict"] == "pass", found["reasons"]
-        broker = found["broker"]
-        assert isinstance(broker, dict)
-        assert broker["view"]["ok"] == broker["view"]["checked"] == 300
-        assert set(broker["view"]["by_node"].values()) == {100}
         shell.type("loadgen cluster kill rabbit2")
         shell.type("loadgen cluster status", expect=ExitCode.UNREACHABLE)
-        shell.type("loadgen cluster start rabbit2")
-        shell.type("loadgen cluster down")
     finally:
-        LocalCluster(shell.folder / ".loadgen/cluster").down(purge=True)
+        shell.type("loadgen cluster start rabbit2")
 
 
 def test_the_exit_codes_are_all_there() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.shipped import SCENARIOS, run_shipped
+from tests.shipped import SCENARIOS, SHORT_SMOKE, run_shipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +22,11 @@ RUN_HERE = {
     AUTH_MATRIX,
 }
 
-SHORT_SMOKE = ("--set", "stages.steady.hold=6s")
 SHORT_FLEET = (
     *("--set", "stages.connect.connect=250/s"),
-    *("--set", "stages.warm-up.hold=2s"),
-    *("--set", "stages.steady.hold=8s"),
-    *("--set", "stages.spike.hold=3s"),
+    *("--set", "stages.warm-up.hold=1s"),
+    *("--set", "stages.steady.hold=4s"),
+    *("--set", "stages.spike.hold=2s"),
 )
 
 
@@ -46,7 +45,8 @@ def nothing_missing(result: dict[str, Any], clients: int) -> None:
 
 
 def test_quickstart_on_the_embedded_broker(tmp_path: Path) -> None:
-    result = run_shipped(tmp_path, "quickstart.yaml", "--set", "stages.steady.hold=5s")
+    short = ("--set", "stages.steady.hold=3s", "--set", "stages.warm-up.hold=1s")
+    result = run_shipped(tmp_path, "quickstart.yaml", *short, report=True)
     nothing_missing(result, 100)
     assert result["totals"]["published"] == result["totals"]["delivered"]
     assert result["broker"]["kind"] == "embedded"

@@ -6,11 +6,10 @@ Facts about the API were measured on RabbitMQ 4.3.
 
 from __future__ import annotations
 
+import base64
 import ssl
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
-
-import aiohttp
 
 from loadgen.errors import BrokerError
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
+
+    import aiohttp
 
 CONNECTION_COLUMNS = (
     "name",
@@ -65,7 +66,7 @@ class Management:
         """
         self._uris = [uri.rstrip("/") for uri in uris]
         self._username = username
-        self._auth = aiohttp.encode_basic_auth(username, password)
+        self._auth = f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
         self._tls: ssl.SSLContext | bool = True
         if ca is not None:
             try:
@@ -75,9 +76,15 @@ class Management:
                     f"management.ca: cannot load {ca}: {error}", "name a PEM file with the CA's certificate"
                 ) from error
         self._session: aiohttp.ClientSession | None = None
+        self._failures: tuple[type[Exception], ...] = (TimeoutError, ValueError)
+        """What a request to a node may raise."""
 
     async def __aenter__(self) -> Self:
         """Open the HTTP session."""
+        # A quarter of a second of imports, which a run without a management API must not pay.
+        import aiohttp  # noqa: PLC0415
+
+        self._failures = (TimeoutError, aiohttp.ClientError, ValueError)
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
         self._session = aiohttp.ClientSession(headers={"Authorization": self._auth}, timeout=timeout)
         return self
@@ -212,7 +219,7 @@ class Management:
                     if response.status < 500:
                         raise refusal
                     failures.append(refusal.what)
-            except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+            except self._failures as error:
                 failures.append(f"{uri}: {_reason(error)}")
             self._uris.append(self._uris.pop(0))  # this node does not answer: the next one is asked first
         raise ManagementError(
@@ -241,6 +248,6 @@ def _tags(value: str | list[str]) -> frozenset[str]:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted ({error.certificate_error})"
+    if (untrusted := getattr(error, "certificate_error", None)) is not None:
+        return f"its certificate is not trusted ({untrusted})"
     return str(error) or type(error).__name__

@@ -72,13 +72,21 @@ def run(
             "(plain), or nothing (quiet)."
         ),
     ] = View.AUTO,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Write report.html at the end: two seconds of CPU time. `loadgen report` writes it later.",
+        ),
+    ] = True,
 ) -> int:
     """Run SCENARIO and judge it: connect its clients, let them publish and subscribe, check every message.
 
     Everything is checked before the first client connects: the file, the certificates, this machine's limits,
     and one connection to each node. Ctrl-C stops the run and reports what there is; twice stops it at once.
 
-    The summary goes to stdout and ends with the path of the HTML report; progress goes to stderr.
+    The summary goes to stdout and ends with the path of the report, with --no-report of the run's folder;
+    progress goes to stderr.
 
     Exit codes: 0 pass · 98 invalid, the run proves nothing · 99 a threshold or a promise was broken · 104 bad
     scenario or configuration · 105 interrupted · 106 target unreachable · 107 internal error.
@@ -95,15 +103,15 @@ def run(
 
         outcome = run_with(client, run_scenario(options, loaded, prepared, observer))
     with reader_may_leave():
-        _show(outcome, output_format)
+        _show(outcome, output_format, report=report)
     return outcome.exit_code
 
 
-def _show(outcome: Outcome, output_format: Format) -> None:
-    report = html.write_html(open_run(outcome.path))
+def _show(outcome: Outcome, output_format: Format, *, report: bool) -> None:
+    saved = open_run(outcome.path)
+    where = f"report: {html.write_html(saved)}" if report else f"run: {saved.path}"
     if output_format is Format.JSON:
         sys.stdout.write(json.render(outcome.result) + "\n")
-        say(f"report: {report}")
+        say(where)
         return
-    sys.stdout.write(text.render(outcome.result, color=colors()).rstrip("\n") + "\n")
-    sys.stdout.write(f"report: {report}\n")
+    sys.stdout.write(text.render(outcome.result, color=colors()).rstrip("\n") + f"\n{where}\n")

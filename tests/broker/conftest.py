@@ -52,8 +52,8 @@ def compose_cluster(docker_engine: Engine, tmp_path_factory: pytest.TempPathFact
     composed = Composed(docker_engine, image, certs)
     try:
         composed.compose("up", "-d")
-        serving = wait_until(lambda: all(len(composed.members(node)) == 3 for node in range(3)), 180, 1)
+        serving = wait_until(lambda: all(len(composed.members(node)) == 3 for node in range(3)), 180, 0.5)
         assert serving, composed.compose("logs", "--tail=30")
         yield composed
     finally:
-        composed.compose("down", "-v", "-t", "5")
+        composed.compose("down", "-v", "-t", "0")

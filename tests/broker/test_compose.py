@@ -15,7 +15,7 @@ from loadgen.errors import BrokerError
 from tests.broker.composed import COMPOSE
 from tests.broker.faults_rig import Settings, Steps, TargetLike, Where
 from tests.broker.witness import Witness
-from tests.shipped import run_shipped
+from tests.shipped import SHORT_SMOKE, run_shipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_run_against_the_containers_passes(compose_cluster: Composed, tmp_path
     result = run_shipped(
         tmp_path,
         "rabbitmq-smoke.yaml",
-        *("--set", "stages.steady.hold=6s"),
+        *SHORT_SMOKE,
         target=target,
         certs=compose_cluster.certs,
     )

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from loadgen.identity import reading
 from loadgen.identity.login import COMMON_NAME, DISTINGUISHED_NAME, SAN, Source, certificate_name
+from tests.erlang import evaluate
 
 if TYPE_CHECKING:
     from loadgen.broker.cluster import LocalCluster
@@ -86,12 +87,11 @@ def ask(cluster: LocalCluster, one: x509.Certificate, sources: list[Source]) -> 
     """What `rabbit_ssl:peer_cert_auth_name` of a running node says, for each source."""
     der = base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode()
     settings = ",".join(f"{{{each.name},{each.san_type},{each.san_index}}}" for each in sources)
-    told = cluster.rabbitmqctl(
-        cluster.status()[0].name,
-        "eval",
+    told = evaluate(
+        cluster,
         f'D = base64:decode("{der}"), Names = [case rabbit_ssl:peer_cert_auth_name(S, D) of '
         f"not_found -> none; Name -> binary:encode_hex(Name) end || S <- [{settings}]], "
-        'io:format("~0p", [[case N of none -> "none"; _ -> binary_to_list(N) end || N <- Names]]).',
+        '[case N of none -> "none"; _ -> binary_to_list(N) end || N <- Names]',
     )
     words = re.findall(r'"([0-9A-F]*|none)"', told)
     assert len(words) == len(sources), told

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    import signal
     from types import TracebackType
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,6 +32,9 @@ class LoadgenProcess:
     async def __aenter__(self) -> Self:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LOADGEN_")}
         environment |= {"PYTHONPATH": str(REPOSITORY), **self._environment}
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # In the background of a script, where these tests may run, it is ignored, and that is inherited.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command = [sys.executable, "-m", "loadgen", *self._arguments]
         if self._prefix:
             command = ["sh", "-c", f'{self._prefix}; exec "$@"', "sh", *command]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import RabbitFactory
 
 LIBRARY = "aiomqtt"
-PATIENT = ("--set", "generator.send_lag=10s", "--set", "generator.loop_lag=10s")
+PATIENT = ("--set", "generator.send_lag=10s", "--set", "generator.loop_lag=10s", "--no-report")
 
 
 @pytest.fixture(autouse=True)
@@ -110,11 +110,11 @@ def test_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_path: Path) ->
         *("--set", "groups.sensors.clients=40", "--set", "groups.displays.clients=12"),
         *(
             "--set",
-            "stages.warm-up.hold=2s",
+            "stages.warm-up.hold=1s",
             "--set",
-            "stages.steady.hold=4s",
+            "stages.steady.hold=3s",
             "--set",
-            "stages.peak.hold=2s",
+            "stages.peak.hold=1s",
         ),
     ]
     assert call(["provision", *common]) == 0

@@ -92,15 +92,19 @@ def test_results_on_stdout_and_the_rest_on_stderr(tmp_path: Path, certs: Certs) 
     write_scenario(tmp_path, certs, 1)
 
     async def main() -> None:
-        arguments = ["run", "small.yaml", "--target", "embedded", "--set", "generator.send_lag=10s"]
+        patient = ["--set", "generator.send_lag=10s", "--set", "generator.loop_lag=10s"]
+        arguments = ["run", "small.yaml", "--target", "embedded", *patient, "--no-report"]
         run = await loadgen(*arguments, "--output-format", "json", cwd=tmp_path)
         result = json.loads(run.stdout)
         assert result["exit_code"] == run.process.returncode == 0, result["reasons"]
-        assert run.stderr[-1].startswith("report: ")
+        folder = (tmp_path / "runs/latest").resolve()
+        assert run.stderr[-1] == f"run: {folder}"
+        assert not (folder / "report.html").exists()
         assert any(line.startswith("stage steady") for line in run.stderr)
         report = await loadgen("report", cwd=tmp_path)
         assert report.stderr == []
-        assert report.stdout.splitlines()[-1] == run.stderr[-1]
+        assert report.stdout.splitlines()[-1] == f"report: {folder}/report.html"
+        assert (folder / "report.html").exists()
 
     asyncio.run(main())
 
@@ -131,9 +135,12 @@ def on_a_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
 
 def test_colours_on_a_terminal_and_none_with_no_color(tmp_path: Path, certs: Certs) -> None:
     write_scenario(tmp_path, certs, 1)
-    run = on_a_terminal("run", "small.yaml", "--target", "embedded", cwd=tmp_path, NO_COLOR="1")
+    arguments = ["run", "small.yaml", "--target", "embedded", "--no-report"]
+    run = on_a_terminal(*arguments, cwd=tmp_path, NO_COLOR="1")
     assert "connected" in run.partition("THRESHOLDS")[0]  # the panel
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", run)
-    assert "VERDICT" in run
-    assert "\x1b[" not in on_a_terminal("report", cwd=tmp_path, NO_COLOR="1")
+    panel, verdict, results = run.partition("VERDICT")
+    assert verdict
+    assert "\x1b[" in panel
+    assert "\x1b[" not in results
     assert "\x1b[1m" in on_a_terminal("report", cwd=tmp_path)
