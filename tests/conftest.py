@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs real clusters runs in one process (`pytest -n 2`), so that each is started once."""
+    for item in items:
+        if item.get_closest_marker("rabbitmq") or item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.xdist_group("clusters"))
+
+
 @pytest.fixture(autouse=True)
 def _no_full_collections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fleet begins with a full collection, which in the heap of all these tests takes long."""

@@ -15,7 +15,6 @@ need mosquitto_sub mosquitto-clients
 need debootstrap debootstrap
 need openssl openssl
 need chromium chromium
-need nft nftables
 need dockerd docker.io
 need docker-compose docker-compose
 need nft nftables

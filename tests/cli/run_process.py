@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 """Only how long a broken test hangs: the machine may be very busy."""
 
 
