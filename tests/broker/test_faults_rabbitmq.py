@@ -15,6 +15,7 @@ from loadgen.cli.cluster import app
 from loadgen.errors import BrokerError
 from tests.broker.faults_rig import Rig, Steps
 from tests.broker.raw_client import Asked, Entrance, RawClient
+from tests.erlang import evaluate
 
 if TYPE_CHECKING:
     from loadgen.broker.cluster import LocalCluster
@@ -34,10 +35,9 @@ def conditions(rig: Rig) -> list[str]:
     return [node.condition for node in rig.cluster.status()]
 
 
-def rpc(rig: Rig, caller: str, called: str) -> str:
-    return rig.cluster.rabbitmqctl(
-        caller, "eval", f"rpc:call('{called}@localhost', erlang, node, [], 2000)."
-    ).strip()
+def rpc(rig: Rig, caller: int, called: int) -> str:
+    """What a node (1 and on) gets when it asks another for its name."""
+    return evaluate(rig.cluster, f"rpc:call('rabbit{called}@localhost', erlang, node, [], 2000)", caller - 1)
 
 
 def test_two_nodes_killed_and_stopped_are_a_lost_majority_and_come_back_together(rig: Rig) -> None:
@@ -134,11 +134,11 @@ def test_a_node_cut_off_from_the_others_keeps_its_clients_but_no_message_crosses
                 await control.inject(order, steps)
                 assert here.publish("fault/crossing", b"cut off", wait=2) is None
                 assert there.message(wait=0.1) is None
-                assert rpc(rig, "rabbit1", "rabbit2") == "rabbit2@localhost"
-                assert rpc(rig, "rabbit1", "rabbit3") == "{badrpc,timeout}"
+                assert rpc(rig, 1, 2) == "rabbit2@localhost"
+                assert rpc(rig, 1, 3) == "{badrpc,timeout}"
             finally:
                 await control.heal(order, steps)
-            assert rpc(rig, "rabbit1", "rabbit3") == "rabbit3@localhost"
+            assert rpc(rig, 1, 3) == "rabbit3@localhost"
             message = there.message(wait=30)
             assert message is not None
             assert message.payload == b"cut off"
