@@ -35,10 +35,12 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs real clusters runs in one process (`pytest -n 2`), so that each is started once."""
+    """With `pytest -n 2`, what shares something dear runs in one process: real clusters, benchmarks."""
     for item in items:
         if item.get_closest_marker("rabbitmq") or item.get_closest_marker("docker"):
             item.add_marker(pytest.mark.xdist_group("clusters"))
+        elif "benchmarks" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("benchmarks"))
 
 
 @pytest.fixture(autouse=True)

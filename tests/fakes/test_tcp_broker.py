@@ -11,7 +11,7 @@ from mqtt5 import PublishPacket
 
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.mqtt.config import SessionConfig
-from loadgen.mqtt.events import Acknowledged, Connected, Disconnected, Refused, Subscribed
+from loadgen.mqtt.events import Acknowledged, Connected, Disconnected, Redelivered, Refused, Subscribed
 from loadgen.mqtt.session import Session
 from tests.fakes.tcp_broker import FakeBroker
 
@@ -203,8 +203,9 @@ def test_a_message_that_was_not_acknowledged_comes_again_marked() -> None:
         await broker.until(lambda: not broker.connected)
         await peer.connect(broker.port)
         again = await peer.next()
-        assert isinstance(again, PublishPacket)
-        assert (again.payload, again.packet_id, again.duplicate) == (b"1", message.packet_id, True)
+        assert isinstance(again, Redelivered)
+        copy = again.message
+        assert (copy.payload, copy.packet_id, copy.duplicate) == (b"1", message.packet_id, True)
         assert await peer.payloads(1) == [b"2"]
 
     run(scenario)
