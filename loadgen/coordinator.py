@@ -22,6 +22,8 @@ from loadgen.backend.messages import (
     StartStage,
 )
 from loadgen.backend.pool import WorkerPool
+from loadgen.certificate_rotation import local_cluster
+from loadgen.certificate_runner import CertificateRunner, Line
 from loadgen.engine.health import process_usage
 from loadgen.errors import ExitCode, WorkerError
 from loadgen.fault_results import FaultResults, Spans, fault_results
@@ -95,6 +97,7 @@ class Coordinator:
         observer: Observer | None = None,
         control: NodeControl | None = None,
         via: Mapping[int, tuple[str, int]] | None = None,
+        certificates: CertificateRunner | None = None,
     ) -> None:
         """Get ready; `run` does the work.
 
@@ -107,6 +110,7 @@ class Coordinator:
             observer: who is told what goes on.
             control: who does the plan's faults.
             via: index of a node → what to dial instead of it: the proxy of a node that may be slow.
+            certificates: who carries out the plan's certificate steps.
         """
         self.plan = plan
         self.target = target
@@ -122,12 +126,25 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._interruption = Interruption(self._changed.set)
         self._stages: list[dict[str, Any]] = []
-        self._view = ViewCheck()
+        self._view = ViewCheck(local_cluster(target.scenario.target))
         self._settled = False
         self._via = via
         voice = RunVoice(self.pool.broadcast, writer.event, self._note, self._fault_begins)
         self.faults = RunFaults(plan, control, writer.path, tally=self.tally, news=self._news, voice=voice)
         self.warnings: list[str] = []
+        self._certificates = certificates or CertificateRunner(plan, target, {})
+        self._certificates.attach(
+            Line(
+                self.pool.send,
+                workers,
+                self._news.returning,
+                self._note,
+                writer.event,
+                self.warnings.append,
+                self._view,
+                self._connected_groups,
+            )
+        )
 
     # -- the whole -------------------------------------------------------------------------------
 
@@ -145,26 +162,37 @@ class Coordinator:
         cpu_before = process_usage()[0]
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         view, view_error = None, ""
+        try:
+            await self._certificates.prepare()
+        except BaseException:
+            await self._certificates.close()
+            raise
         await self.pool.start()
         pump = asyncio.create_task(self._pump())
         try:
             await self._set_up()
             self.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
+            self._certificates.begin(self.origin)
             await self._run_stages()
+            await self._certificates.finish(over=self._over)
             view, view_error = await self._look_to_the_end()
             await self._finish()
         finally:
-            # Whatever happened: no node is left as a fault made it.
-            await self.faults.end()
-            if self._interruption.impatient:
-                for worker in range(self.workers):
-                    self.pool.kill(worker)
-            await self.pool.close()
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
+            try:
+                # Whatever happened: no node is left as a fault made it.
+                await self.faults.end()
+                if self._interruption.impatient:
+                    for worker in range(self.workers):
+                        self.pool.kill(worker)
+                await self.pool.close()
+                pump.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await pump
+            finally:
+                await self._certificates.close()
         self._drain_queue()
+        steps, steps_say = self._certificates.outcome(self._news.finals)
         findings = Findings(
             run_id=self.writer.id,
             plan=self.plan,
@@ -184,6 +212,8 @@ class Coordinator:
             coordinator_cpu=process_usage()[0] - cpu_before,
             warnings=self.warnings,
             faults=self.faults.runner.runs,
+            certificate_steps=steps,
+            steps_say=steps_say,
         )
         ledger = self._ledger() if self._keeps_ledger else None
         if ledger is not None:
@@ -241,6 +271,7 @@ class Coordinator:
     async def _run_stage(self, stage: Stage, at: int) -> int:
         """Run one stage from `at` on; gives the time of its end (monotonic ns)."""
         groups = stage.groups or tuple(self.plan.scenario.groups)
+        self._certificates.stage_begins(stage.name, at)
         self.pool.broadcast(StartStage(stage.name, stage.kind, at, stage.record, stage.connect, groups))
         length = stage.hold if stage.kind == "hold" else None
         self.clock = StageClock(stage.name, stage.kind, at, at + length if length else None)

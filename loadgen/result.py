@@ -64,6 +64,9 @@ class Findings:
     faults: list[FaultRun] = field(default_factory=list)
     """Every planned fault and every mark."""
     fault_results: FaultResults = field(default_factory=FaultResults)
+    certificate_steps: list[dict[str, Any]] = field(default_factory=list)
+    steps_say: list[tuple[Verdict, str]] = field(default_factory=list)
+    """What the certificate steps add to the verdict."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
         "faults": findings.fault_results.faults,
         "outages_outside_faults": findings.fault_results.outside,
+        "certificate_steps": findings.certificate_steps,
         "generator": _generator(findings, totals),
         "broker": {
             "kind": findings.target.kind,
@@ -334,6 +338,8 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
                 f"the broker sees {wrong} of {findings.view.checked} clients otherwise than they are",
             )
         )
+    if not findings.interrupted:
+        found += findings.steps_say
     if findings.view_error:
         found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
     if (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ from loadgen.broker.control import check_faults, nodes_behind_proxies, open_cont
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_accounts
 from loadgen.broker.settings import api_problems, local_problems
+from loadgen.certificate_checks import certificate_problems
+from loadgen.certificate_runner import CertificateRunner
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.engine.dialing import not_local
 from loadgen.engine.driver import NATIVE, check_driver
 from loadgen.errors import ConfigError, Problem, TargetError
 from loadgen.histogram_log import write_histogram_log
+from loadgen.identity.ca_keys import check_ca_keys
 from loadgen.identity.check import check_authorities, check_identities
 from loadgen.identity.prepare import prepare_sets
 from loadgen.machine import raise_descriptor_limit, this_machine
@@ -125,7 +129,13 @@ def prepare(
         group.expect or group.username or group.password or group.identity == NO_IDENTITY
         for group in scenario.groups.values()
     )
-    check_driver(options.client, topic_aliases=aliases, forgetful=forgetful, answers=own)
+    check_driver(
+        options.client,
+        topic_aliases=aliases,
+        forgetful=forgetful,
+        answers=own,
+        certificates=bool(scenario.certificates),
+    )
     problems = [*scenario.warnings, *check_target_files(scenario, options.places())]
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
@@ -133,15 +143,22 @@ def prepare(
         scenario.identities, needed=lambda name: _needed(scenario, name), progress=progress
     )
     problems += check_identities(identities_to_check(scenario, identities))
+    problems += check_ca_keys(*_folders(scenario, identities))
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
-    plan = replace(make_plan(scenario, identities), driver=options.client)
+    try:
+        plan = replace(make_plan(scenario, identities), driver=options.client)
+    except ConfigError as error:
+        raise ConfigError([_in_file(each, options.places()) for each in error.problems]) from None
     problems += check_plan_faults(plan, options.places())
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
     machine = this_machine()
     workers = options.workers or default_workers(len(plan.clients), machine.cores)
     needs = needs_of(plan, workers)
+    problems += certificate_problems(plan, needs, identities, options.places())
+    if any(not problem.warning for problem in problems):
+        raise ConfigError(problems)
     lacking = shortfalls(needs, machine)
     if lacking:
         raise ConfigError(lacking)
@@ -154,6 +171,13 @@ def prepare(
         logins = predict_logins(plan.admitted, scenario.target)
         problems += logins.problems
     return Prepared(plan, needs, identities, problems, logins)
+
+
+def _folders(scenario: Scenario, identities: dict[str, list[Identity]]) -> tuple[set[Path], set[Path]]:
+    """(folders of certificates, those of loadgen's own CAs among them)."""
+    ours = {Path(each.issue.out) for each in scenario.identities.values() if each.issue is not None}
+    files = {os.path.dirname(each.certificate_file) for group in identities.values() for each in group}  # noqa: PTH120
+    return {Path(each) for each in files}, ours
 
 
 def check_target_files(scenario: Scenario, places: Places) -> list[Problem]:
@@ -191,6 +215,15 @@ def check_plan_faults(plan: Plan, places: Places) -> list[Problem]:
     )
 
 
+def _in_file(problem: Problem, places: Places) -> Problem:
+    """The problem of one client (`groups.sensors[3]`), told with the line of its group."""
+    group, bracket, _ = problem.where.partition("[")
+    if not bracket or not group.startswith("groups."):
+        return problem
+    place = places.of(*group.split(".", 1))
+    return replace(problem, where=place + problem.where.removeprefix(group))
+
+
 def _placed(place: str, problem: Problem) -> Problem:
     """The problem of a file, told where the scenario names that file."""
     return replace(problem, where=place, what=f"{problem.where}: {problem.what}")
@@ -205,7 +238,8 @@ _CLIENTS_WORTH_A_WORKER = 50
 
 
 def _needed(scenario: Scenario, name: str) -> int:
-    return max((group.clients for group in scenario.groups.values() if group.identity == name), default=1)
+    names = {name} | {each for step in scenario.certificates if step.to == name for each in step.sets}
+    return max((group.clients for group in scenario.groups.values() if group.identity in names), default=1)
 
 
 async def run_scenario(
@@ -246,6 +280,7 @@ async def run_scenario(
             observer=observer(plan) if observer else None,
             control=control,
             via=via,
+            certificates=CertificateRunner(plan, target, prepared.identities),
         )
         coordinator.warnings += warnings
         if scenario.target.tls.insecure:

@@ -106,6 +106,12 @@ class WorkerNews:
         """Whether no client of the connect stage is pending, on any worker."""
         return self._all_in(stage) and not self.pending
 
+    def returning(self, step: int) -> int | None:
+        """Clients of a certificate step that are not back; None while not every worker knows of the step."""
+        known = [each.returning.get(step) for each in self._progress.values()]
+        left = [each for each in known if each is not None]
+        return sum(left) if len(left) == self.workers else None
+
     def settled(self, stage: str) -> bool:
         """Whether all workers drain, nothing is under way, and all that was due has arrived."""
         known = self._progress.values()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 AUTH_MATRIX = "auth-matrix.yaml"  # run by tests/broker/test_auth_rabbitmq.py
 RUN_HERE = {
     "quickstart.yaml",
+    "certificate-life.yaml",
     "rabbitmq-smoke.yaml",
     "fleet-telemetry.yaml",
     "bench-rabbitmq.yaml",
@@ -50,6 +51,14 @@ def test_quickstart_on_the_embedded_broker(tmp_path: Path) -> None:
     nothing_missing(result, 100)
     assert result["totals"]["published"] == result["totals"]["delivered"]
     assert result["broker"]["kind"] == "embedded"
+
+
+def test_certificate_life_on_the_embedded_broker(tmp_path: Path) -> None:
+    result = run_shipped(tmp_path, "certificate-life.yaml")
+    nothing_missing(result, 40)
+    rows = {(row["kind"], row["expect"]): row for row in result["certificate_steps"]}
+    assert rows["reconnect", "refused"]["refused"] == rows["renew", "accepted"]["reconnected"] == 40
+    assert (rows["expire", None]["connected"], rows["expire", None]["lost"]) == (40, 0)
 
 
 @pytest.mark.rabbitmq

@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def progress(worker: int, stage: str = "drain", **counts: int) -> Progress:
     zero = dict.fromkeys(("ready", "failed", "pending", "inflight", "backlog", "expected", "unique"), 0)
-    return Progress(worker=worker, stage=stage, **{**zero, **counts})
+    return Progress(worker=worker, stage=stage, returning={}, **{**zero, **counts})
 
 
 def final(worker: int) -> Final:

@@ -1,6 +1,6 @@
 """What coordinator and worker say to each other: plain values, the same in one process or in many.
 
-coordinator → worker: Setup, Begin, StartStage …, MarkPublishers …, Finish.
+coordinator → worker: Setup, Begin, StartStage, MarkPublishers, ChangeCertificates, Trust …, Finish.
 worker → coordinator: Ready, Progress, Report …, Final or Failed.
 """
 
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from loadgen.engine.expecting import Answers
+    from loadgen.metrics.certificate_step import StepTally
     from loadgen.metrics.outage import OutageWire
     from loadgen.metrics.packed import PackedSnapshot
+    from loadgen.plan.certificate_changes import CertificateChange
     from loadgen.plan.plan import Shard
 
 
@@ -56,6 +58,27 @@ class MarkPublishers:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeCertificates:
+    """A certificate step: give clients other certificates, each at its time."""
+
+    step: int
+    """Its number in the run; `Final.certificate_steps` counts by it."""
+    changes: tuple[CertificateChange, ...]
+    """Those of this worker's clients."""
+    reconnect: bool = True
+    """Whether a connected client leaves and comes back at once, or uses it when it connects next."""
+    refusal_expected: bool = False
+    """Whether the brokers are to refuse those who come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Check the brokers' certificates against another CA file from now on."""
+
+    ca: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Disconnect every client, then answer with Final."""
 
@@ -88,6 +111,8 @@ class Progress:
     """The stage the worker is in."""
     away: int = 0
     """Clients that were ready and are away against our will."""
+    returning: dict[int, int] = field(default_factory=dict)
+    """Certificate step → its clients that have not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +154,8 @@ class Final:
     """Clients that were never connected, in groups that expect just that."""
     answers: Answers = field(default_factory=dict)
     """What the clients of groups with an `expect` got."""
+    certificate_steps: dict[int, StepTally] = field(default_factory=dict)
+    """By number of the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +168,17 @@ class Failed:
     exit_code: int = 107
 
 
-Message = Setup | Begin | StartStage | MarkPublishers | Finish | Ready | Progress | Report | Final | Failed
+Message = (
+    Setup
+    | Begin
+    | StartStage
+    | MarkPublishers
+    | ChangeCertificates
+    | Trust
+    | Finish
+    | Ready
+    | Progress
+    | Report
+    | Final
+    | Failed
+)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadgen.backend.messages import (
     Begin,
+    ChangeCertificates,
     Failed,
     Final,
     Finish,
@@ -19,6 +21,7 @@ from loadgen.backend.messages import (
     Report,
     Setup,
     StartStage,
+    Trust,
 )
 from loadgen.engine.expecting import answers_of, never_connected
 from loadgen.engine.fleet import Fleet
@@ -95,6 +98,15 @@ class Worker:
             )
         elif isinstance(message, MarkPublishers):
             fleet.mark(message.number, message.edge)
+        elif isinstance(message, ChangeCertificates):
+            fleet.certificates.begin(
+                message.step,
+                message.changes,
+                reconnect=message.reconnect,
+                refusal_expected=message.refusal_expected,
+            )
+        elif isinstance(message, Trust):
+            fleet.context.trust(Path(message.ca))
         elif isinstance(message, Finish):
             await self._finish(fleet)
             return True
@@ -108,6 +120,7 @@ class Worker:
         answers = answers_of(fleet.clients)
         publishers, subscribers = fleet.ledger()
         cpu = process_usage()[0] - self._cpu_before
+        steps = fleet.certificates.tallies
         self._send(
             Final(
                 self._number,
@@ -121,13 +134,16 @@ class Worker:
                 marks=fleet.marks(),
                 refused=refused,
                 answers=answers,
+                certificate_steps=steps,
             )
         )
 
     def _tell_progress(self) -> None:
         assert self._fleet is not None
         self._progress_timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY, self._tell_progress)
-        self._send(Progress(worker=self._number, stage=self._fleet.stage, **self._fleet.progress()))
+        fleet = self._fleet
+        returning = fleet.certificates.returning()
+        self._send(Progress(worker=self._number, stage=fleet.stage, returning=returning, **fleet.progress()))
 
     def _report(
         self, snapshot: Snapshot, events: list[dict[str, Any]], dropped: int, outages: list[OutageWire]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from loadgen.broker.conf import enabled_plugins, node_conf
@@ -10,8 +11,6 @@ from loadgen.broker.process import OWNER_VARIABLE, ProcessRef, start_detached
 from loadgen.identity.crl_folder import write_crl_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from loadgen.broker.state import ClusterState, NodeState
     from loadgen.identity.authority import Authority
 
@@ -93,7 +92,14 @@ def cli_command(
 
 def cli_environment(directory: Path, state: ClusterState) -> dict[str, str]:
     """Give the environment in which RabbitMQ's command line tools find this cluster."""
-    return _environment(directory, state)
+    # Commands of plugins, such as list_mqtt_connections, are found by the plugins that are enabled; Debian's
+    # 4.0 does not find the plugins by itself.
+    environment = _environment(directory, state)
+    environment["RABBITMQ_ENABLED_PLUGINS_FILE"] = f"{state.install.inside(directory)}/enabled_plugins"
+    plugins = PurePosixPath(state.install.scripts).parent / "plugins"
+    if (Path(state.install.root or "/") / plugins.relative_to("/")).is_dir():
+        environment["RABBITMQ_PLUGINS_DIR"] = str(plugins)
+    return environment
 
 
 def _environment(directory: Path, state: ClusterState) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,35 @@ class ConnectionSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedCertificate:
+    """Which of several certificates with the same names a client shows."""
+
+    serial: int
+    not_before: float
+    """Seconds since the epoch, as `not_after`."""
+    not_after: float
+
+    def difference(self, connection: dict[str, Any]) -> str | None:
+        """Say what the broker lists otherwise, None when nothing.
+
+        RabbitMQ 4.3 shows the serial number, 4.0 the dates alone, and the embedded broker neither.
+        """
+        serial = connection.get("peer_cert_serial_number")
+        if isinstance(serial, str):
+            shown = f"{self.serial:X}"
+            return None if int(serial, 16) == self.serial else f"the serial number is {serial}, not {shown}"
+        validity = connection.get("peer_cert_validity")
+        wanted = f"{_utc(self.not_before)} - {_utc(self.not_after)}"
+        if validity is None or validity == wanted:
+            return None
+        return f"the certificate is valid {validity}, not {wanted}"
+
+
+def _utc(moment: float) -> str:
+    return f"{datetime.fromtimestamp(int(moment), UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectedConnection:
     """What the broker should say about one client."""
 
@@ -35,6 +65,8 @@ class ExpectedConnection:
     protocol: str = "MQTT 5-0"
     node: str | None = None
     """The broker's name of the node, when the client must be on that one."""
+    certificate: ExpectedCertificate | None = None
+    """The certificate it shows, when that matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +180,8 @@ def _difference(one: ExpectedConnection, listed: list[dict[str, Any]]) -> str | 
         # RabbitMQ shows an object: of a repeated name only the last value is left, and no order.
         pairs.append(("user properties", dict(one.user_properties), listed_properties or {}))
     wrong = [f"{name} is {got!r}, not {want!r}" for name, want, got in pairs if got != want]
+    if one.certificate is not None and (other := one.certificate.difference(connection)) is not None:
+        wrong.append(other)
     return "; ".join(wrong) or None
 
 

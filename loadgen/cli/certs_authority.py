@@ -152,7 +152,8 @@ def export(
         str | None, typer.Option(metavar="NAME", help="Variable with the password for the containers.")
     ] = None,
     password_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File with the password for the containers.")
+        str | None,
+        typer.Option(metavar="FILE", help="File with the password for the containers; - asks for it."),
     ] = None,
     key_password_env: flags.KeyPasswordEnv = None,
     key_password_file: flags.KeyPasswordFile = None,

@@ -54,13 +54,14 @@ KeyPasswordEnv = Annotated[
     str | None, typer.Option(metavar="NAME", help="Variable with the password of the clients' keys.")
 ]
 KeyPasswordFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="File with the password of the clients' keys.")
+    str | None,
+    typer.Option(metavar="FILE", help="File with the password of the clients' keys; - asks for it."),
 ]
 CaPasswordEnv = Annotated[
     str | None, typer.Option(metavar="NAME", help="Variable with the password of the CA's keys.")
 ]
 CaPasswordFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="File with the password of the CA's keys.")
+    str | None, typer.Option(metavar="FILE", help="File with the password of the CA's keys; - asks for it.")
 ]
 
 DEFAULT_LIFE = "365d"
@@ -76,6 +77,8 @@ def secret(flag: str, env: str | None, file: str | None) -> Secret | None:
         return None
     if env is not None and file is not None:
         raise ConfigError(f"both {flag}-env and {flag}-file", "give one of them")
+    if file == "-":
+        return Secret(prompt=f"password for {flag}")
     return Secret(env=env, file=file)
 
 

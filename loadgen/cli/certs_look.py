@@ -11,6 +11,7 @@ import typer
 from loadgen.cli.certs_flags import show
 from loadgen.cli.options import Format, OutputFormat, write_json
 from loadgen.errors import ExitCode
+from loadgen.identity.ca_keys import check_ca_keys
 from loadgen.identity.check import check_file
 from loadgen.identity.describe import Description, certificate_files, describe
 from loadgen.identity.names import CA_CERTIFICATE
@@ -53,6 +54,8 @@ def verify(
         )
         for problem in problems:
             typer.echo(f"{'warning' if problem.warning else 'error'}: {problem}", err=True)
+    for problem in check_ca_keys(folders := {path for path in paths if path.is_dir()}, folders):
+        typer.echo(f"warning: {problem}", err=True)
     show(results, output_format, lambda result: f"{'ok' if result['ok'] else 'WRONG'}  {result['file']}")
     if wrong:
         raise typer.Exit(ExitCode.BAD_CONFIG)

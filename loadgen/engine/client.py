@@ -1,7 +1,7 @@
 """One MQTT client: connects, subscribes, publishes when told, keeps alive, reconnects, and records it all.
 
-Its parts are one object, in files by what they do: `client_state`, `client_sending`, `client_receiving`, and
-here the life of its connections.
+Its parts are one object, in files by what they do: `client_state`, `client_sending`, `client_receiving`,
+`client_churn`, `client_renewal`, and here the life of its connections.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from loadgen.engine.backoff import Backoff
-from loadgen.engine.client_churn import Churning
+from loadgen.engine.client_renewal import Renewing
 from loadgen.engine.dialing import dial_from
 from loadgen.engine.node_order import next_place
 from loadgen.engine.phase import PHASE_WORDS, Phase, is_permanent
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 
 
-class Client(Churning):
+class Client(Renewing):
     """See the module's docstring. Driven by the event loop's callbacks; owns no task but one per connect."""
 
     __slots__ = ()
@@ -74,6 +74,7 @@ class Client(Churning):
         """TCP is up (called by the connection)."""
         self._set_phase(Phase.TLS)
         self._arm(self._group.tls_timeout)
+        self._shown = self.plan.identity
         return self._context.make_tls(self.plan.identity, self.node, incoming, outgoing)
 
     def secured(self) -> None:
@@ -105,6 +106,7 @@ class Client(Churning):
             self._waited_for_connack(connection, now, cause)
         if phase in (Phase.READY, Phase.LEAVING) or (phase is Phase.SUBSCRIBING and self._subscribed_once):
             rec.disconnects += 1
+            self._failed_in_step(cause, connected=True)
             rec.count_code("disconnect_codes", cause)
             self._outage_begins(cause, now)
             if not self._group.resend:
@@ -117,6 +119,7 @@ class Client(Churning):
                 rec.detect_time.append(now - self.last_received)
         else:
             rec.connect_failures += 1
+            self._failed_in_step(cause, connected=False)
             # What is wrong with a certificate names its file; a code for each of thousands is no count.
             code = "certificate" if cause.startswith("certificate:") else cause
             rec.count_code("connect_errors", f"{PHASE_WORDS[phase]}:{code}")

@@ -7,7 +7,7 @@ from time import monotonic_ns
 from loadgen.engine.client_receiving import Receiving
 from loadgen.engine.phase import Phase
 
-_LAST_ACKS = 5_000_000_000
+LAST_ACKS = 5_000_000_000
 """How long a leaving client waits for the PUBACKs of what it has sent, ns."""
 LOOK_AGAIN = 0.02
 """How often it looks whether they have come, s."""
@@ -42,7 +42,7 @@ class Churning(Receiving):
         if not self._context.churning or self._context.stopping or self.phase is not Phase.READY:
             return
         self._set_phase(Phase.LEAVING)
-        self._leaves_at = monotonic_ns() + _LAST_ACKS
+        self._leaves_at = monotonic_ns() + LAST_ACKS
         self._depart()
 
     def _depart(self) -> None:
@@ -59,14 +59,22 @@ class Churning(Receiving):
         self._session.disconnect()  # the session lives on for as long as the CONNECT asked
         connection.send(self._session.take())
         self._account(connection)
-        connection.finish()
         self._session.connection_lost()
         self._ping_sent_at = 0
         self._left_at = now
         self._rec.planned_disconnects += 1
         self._context.note("left", self)
+        self._departed(now)
+        if not connection.finish(self._gone):
+            self._gone()
+
+    def _departed(self, now: int) -> None:  # noqa: ARG002 - for those who leave for another reason
+        """It has said goodbye: be away for a while."""
         self._set_phase(Phase.AWAY)
         self._timer = self._context.loop.call_later(self._group.pause / 1e9, self._come_back)
+
+    def _gone(self) -> None:
+        """The connection that was left is gone at the broker, too."""
 
     def _come_back(self) -> None:
         self._timer = None

@@ -245,6 +245,8 @@ class Receiving(Sending):
             rec.mqtt_connect.append(now - connection.secured_at)
         if self._lost_at:
             rec.reconnect_time.append(now - self._lost_at)
+        elif self._step_leaving and self._left_at:
+            rec.planned_reconnect_time.append(now - self._left_at)
         else:
             rec.connect_time.append(now - self._connect_due)
 

@@ -72,7 +72,7 @@ class Sending(Enduring):
         if phase >= Phase.FAILED:
             self._drop(stream)
             return
-        if phase is Phase.AWAY or phase is Phase.LEAVING:
+        if (phase is Phase.AWAY or phase is Phase.LEAVING) and not self._step_leaving:
             # It is not there, as planned: neither late nor dropped.
             self._rec.skipped += 1
             stream.log.not_attempted += 1

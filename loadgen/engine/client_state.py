@@ -49,6 +49,7 @@ class ClientState:
         "_rec",
         "_session",
         "_started_at",
+        "_step_leaving",
         "_subacks",
         "_subscribe_at",
         "_subscribed",
@@ -115,6 +116,8 @@ class ClientState:
         """When it leaves at last, PUBACKs or not."""
         self._left_at = 0
         """When it left as planned, until it is ready again; else 0."""
+        self._step_leaving = False
+        """It leaves for a certificate step, or has left and is not ready again."""
         self._ping_sent_at = 0
         """When the unanswered PINGREQ was sent; 0 when there is none."""
         self._subscribed = False

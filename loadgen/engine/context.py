@@ -115,6 +115,15 @@ class FleetContext:
         name = self.target.server_name or self.target.nodes[node][0]
         return self._tls.for_identity(identity).wrap_bio(incoming, outgoing, server_hostname=name)
 
+    def trust(self, ca: Path) -> None:
+        """Check the brokers' certificates against another CA file from now on.
+
+        Raises:
+            ConfigError: the file cannot be used.
+        """
+        target = self.target
+        self._tls = IdentityContexts(ca, target.versions, insecure=target.insecure, ciphers=target.ciphers)
+
     # -- counts ----------------------------------------------------------------------------------
 
     def moved(self, client: ClientState, old: Phase, new: Phase) -> None:

@@ -64,7 +64,12 @@ def run_with(driver: str, main: Coroutine[Any, Any, T]) -> T:
 
 
 def check_driver(
-    driver: str, *, topic_aliases: bool = False, forgetful: bool = False, answers: bool = False
+    driver: str,
+    *,
+    topic_aliases: bool = False,
+    forgetful: bool = False,
+    answers: bool = False,
+    certificates: bool = False,
 ) -> None:
     """See whether the driver can be used here.
 
@@ -73,6 +78,7 @@ def check_driver(
         topic_aliases: whether the scenario asks for them.
         forgetful: whether it has a group that does not resume its session or send again after a loss.
         answers: whether it has groups with `expect`, with a user name or without a certificate.
+        certificates: whether its clients get other certificates while they run.
 
     Raises:
         ConfigError: its library is not installed or of a release we do not know, or lacks what is asked for.
@@ -88,6 +94,9 @@ def check_driver(
     if answers:
         what = f"--client {AIOMQTT}: groups with expect, username or without a certificate are loadgen's own"
         raise ConfigError(what, "leave them out, or use --client native")
+    if certificates:
+        what = f"--client {AIOMQTT}: a client of aiomqtt keeps its certificate"
+        raise ConfigError(what, "leave certificates out, or use --client native")
     try:
         version = importlib.metadata.version(AIOMQTT)
     except importlib.metadata.PackageNotFoundError:

@@ -7,6 +7,7 @@ import gc
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from loadgen.engine.certificate_steps import CertificateSteps
 from loadgen.engine.context import FleetContext
 from loadgen.engine.curve import Curve
 from loadgen.engine.driver import client_factory
@@ -60,6 +61,7 @@ class Fleet:
             )
             for plan in shard.clients
         ]
+        self.certificates = CertificateSteps(self._loop, self.clients)
         self._pacing = PacingDriver(self._loop, self._pacing_lines())
         self._wheel = KeepAliveWheel(self._loop)
         self._curve = Curve(self._loop, self._recorder, lambda: self.progress()["ready"])
@@ -294,6 +296,7 @@ class Fleet:
             timer.cancel()
         if self._connect_timer is not None:
             self._connect_timer.cancel()
+        self.certificates.stop()
         self._wheel.stop()
         await self._disconnect()
         self._probe.stop()

@@ -41,14 +41,25 @@ class Authority:
     def __init__(self, directory: Path, cas: Hierarchy, slot: int = 0) -> None:
         """Use `create`, `open` or `ensure`."""
         self.directory = directory
+        self.home = directory
+        """Where the files of the CA itself are."""
         self.cas = cas
         self._issuer = cas.issuer
         self._slot = slot
 
+    def into(self, directory: Path, slot: int = 0) -> Authority:
+        """Give the same CA, to issue into another directory.
+
+        `slot` differs for each process that issues under one lock.
+        """
+        other = Authority(directory, self.cas, slot)
+        other.home = self.home
+        return other
+
     @property
     def certificate(self) -> Path:
         """File of the root's certificate, for `ssl_options.cacertfile` and `tls.ca`."""
-        return self.directory / names.CA_CERTIFICATE
+        return self.home / names.CA_CERTIFICATE
 
     @property
     def fingerprint(self) -> str:
@@ -74,23 +85,20 @@ class Authority:
             return cls(directory, hierarchy.make_root(directory, valid_for_s, 0, None))
 
     @classmethod
-    def open(
-        cls, directory: Path, *, intermediates: int = 0, password: Password | None = None, slot: int = 0
-    ) -> Authority:
+    def open(cls, directory: Path, *, intermediates: int = 0, password: Password | None = None) -> Authority:
         """Open the CA that loadgen or tls-gen made in this directory.
 
         Args:
             directory: has `ca_certificate.pem` and `ca_key.pem`.
             intermediates: how many CAs stand between the root and what is issued; all of them must be there.
             password: of encrypted CA keys.
-            slot: differs for each process that issues under one lock.
 
         Raises:
             ConfigError: it is not there or not readable, its key doesn't match or is encrypted, or it has
                 expired.
         """
         root = hierarchy.open_level(directory, 0, password)
-        return cls(directory, hierarchy.descend(directory, root, intermediates, password), slot)
+        return cls(directory, hierarchy.descend(directory, root, intermediates, password))
 
     @classmethod
     def ensure(

@@ -62,6 +62,7 @@ def issue_many(
             yield entry_of(authority.issue_client(request, key_password), request)
         return
     setup = {
+        "ca": str(authority.home),
         "directory": str(authority.directory),
         "intermediates": len(authority.cas.chain),
         "ca_password": ca_password.reveal() if ca_password is not None else None,

@@ -28,11 +28,10 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     passwords = (setup["ca_password"], setup["key_password"])
     ca_password, key_password = (None if each is None else _Given(each) for each in passwords)
-    directory, intermediates = Path(setup["directory"]), int(setup["intermediates"])
+    home, intermediates, slot = Path(setup["ca"]), int(setup["intermediates"]), int(setup["slot"])
     try:
-        authority = Authority.open(
-            directory, intermediates=intermediates, password=ca_password, slot=int(setup["slot"])
-        )
+        authority = Authority.open(home, intermediates=intermediates, password=ca_password)
+        authority = authority.into(Path(setup["directory"]), slot)
         for line in sys.stdin:
             requests = [ClientRequest.from_asked(asked) for asked in json.loads(line)]
             issued = [

@@ -45,6 +45,10 @@ _ALL = (
     _histogram("loop_lag", "how late the event loop woke", "worker"),
     _histogram("detect_time", "last sign of life of a connection → its loss noticed"),
     _histogram("reconnect_time", "loss of a connection noticed → CONNACK of the next one"),
+    _histogram(
+        "planned_reconnect_time",
+        "left for a certificate step (DISCONNECT sent) → CONNACK of the next connection",
+    ),
     _histogram("recovery_time", "loss noticed → first acknowledged publish or delivery after it"),
     _histogram(
         "redelivery_latency", "intended time of the message → first received, of messages flagged DUP"
@@ -54,7 +58,11 @@ _ALL = (
     _counter("connect_failures", "connections", "connection attempts that failed, whatever the phase"),
     _counter("slow_connacks", "connections", "waits for a CONNACK of more than 10 s, answered or given up"),
     _counter("disconnects", "connections", "established connections lost against our will"),
-    _counter("planned_disconnects", "connections", "connections ended as a client's lifetime was over"),
+    _counter(
+        "planned_disconnects",
+        "connections",
+        "connections ended as a client's lifetime was over, or for a certificate step",
+    ),
     _counter("reconnects", "connections", "connections accepted after a loss"),
     _counter(
         "takeovers", "connections", "connections lost to a CONNECT of the same client given up before (0x8E)"

@@ -33,6 +33,7 @@ class GroupRecorder:
     send_lag: list[int]
     detect_time: list[int]
     reconnect_time: list[int]
+    planned_reconnect_time: list[int]
     recovery_time: list[int]
     redelivery_latency: list[int]
 

@@ -16,6 +16,8 @@ from markupsafe import Markup, escape
 
 from loadgen.report import charts, figures
 from loadgen.report.advice import advice, saturated
+from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
+from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
@@ -78,6 +80,8 @@ def render(run: RunSource) -> str:
             codes=code_lines(result.get("codes") or {}),
             percentiles=PERCENTILES,
             stages=stage_rows(result, series),
+            step_columns=STEP_COLUMNS,
+            steps=step_lines(result),
         )
     )
 

@@ -37,7 +37,9 @@ _TOTALS = record(
             "deliveries due for what was published: each message times its subscriptions"
         ),
         "received": whole("messages received by subscribers, duplicates included"),
-        "planned_disconnects": whole("connections ended because a client's lifetime was over"),
+        "planned_disconnects": whole(
+            "connections ended because a client's lifetime was over, or for a certificate step"
+        ),
         "wills_received": whole("of these: wills of clients that were gone without a DISCONNECT"),
         "retained_received": whole("of these: messages that the broker had retained from before"),
         "bytes_sent": whole(
@@ -167,6 +169,44 @@ _CODES = record(
     },
 )
 
+_CERTIFICATE_STEP = record(
+    "one step of `certificates`, or certificates that ended during the run",
+    {
+        "kind": text("`renew`, `reconnect`, `rotate_ca`; `expire`: certificates ended, ordered by nobody"),
+        "sets": listing("the identity sets", text("name of a set")),
+        "moment": text("when it was to begin, as written: `steady+10s`", nullable=True),
+        "expect": text("what the brokers were to do: `accepted` or `refused`", nullable=True),
+        "outcome": text("`done`, `halted`, `failed`, or `not reached`: its stage had ended before"),
+        "trouble": text("why it was halted or failed; else empty"),
+        "at": number("when it began, seconds since the start of the run", nullable=True),
+        "completed_at": number("when all was as it should be", nullable=True),
+        "clients": whole("clients that it concerned"),
+        "connected": whole("of these: connected then, or about to be"),
+        "awaited": whole("of these: left, or were about to connect, and were to come back"),
+        "reconnected": whole("came back, connected and subscribed"),
+        "sessions_present": whole("of those that came back: the broker still had their session"),
+        "refused": whole("clients of which at least one attempt to come back failed"),
+        "failures": mapping("failed attempts by cause", whole("times")),
+        "lost": whole("connections that ended against our will before the client left"),
+        "last_back_at": number("when the last one was back, seconds since the start", nullable=True),
+        "reconnect": summary("from leaving (DISCONNECT sent) to CONNACK"),
+        "phases": listing(
+            "what a CA rotation did",
+            record(
+                "one phase",
+                {"name": text("in words"), "at": number("seconds since the start", nullable=True)},
+            ),
+        ),
+        "view": record(
+            "whether the broker lists the clients with the new certificates; null: not asked, or a later "
+            "step came before it answered",
+            {"checked": whole("clients looked for"), "ok": whole("clients listed so")},
+        )
+        | {"type": ["object", "null"]},
+    },
+    required=("kind", "sets", "outcome", "clients", "reconnected", "refused", "reconnect"),
+)
+
 _GENERATOR = record(
     "the health of loadgen itself: when it could not keep up, the run is invalid",
     {
@@ -244,6 +284,7 @@ RESULT_SCHEMA: Schema = record(
         "codes": _CODES,
         "faults": listing("faults in the order of the plan, then marks", FAULT),
         "outages_outside_faults": OUTSIDE,
+        "certificate_steps": listing("certificate steps in order", _CERTIFICATE_STEP),
         "generator": _GENERATOR,
         "broker": _BROKER,
         "environment": mapping(

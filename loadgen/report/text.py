@@ -7,6 +7,8 @@ from typing import Any
 
 from loadgen.report import figures
 from loadgen.report.advice import advice
+from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
+from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
 from loadgen.report.expectations import COLUMNS as COLUMNS_OF_EXPECTATIONS
 from loadgen.report.expectations import expectation_lines
@@ -55,6 +57,7 @@ def render(result: Mapping[str, Any], *, color: bool = False) -> str:
         _faults(result, paint),
         _percentiles(result, paint),
         _codes(result, paint),
+        _certificate_steps(result, paint),
         _generator(result, paint),
         _broker(result, paint),
         _listing("WARNINGS", result.get("warnings") or [], paint),
@@ -217,6 +220,18 @@ def _codes(result: Mapping[str, Any], paint: Paint) -> list[str]:
         shown.append(paint(row, "bad") if line.bad else row)
         if line.hint and line.bad:
             shown.append(f"    → {line.hint}")
+    return shown
+
+
+def _certificate_steps(result: Mapping[str, Any], paint: Paint) -> list[str]:
+    lines = step_lines(result)
+    if not lines:
+        return []
+    head, *rows = table([STEP_COLUMNS, *(line.cells for line in lines)])
+    shown = [paint("CERTIFICATE STEPS", "head"), paint(head, "quiet")]
+    for line, row in zip(lines, rows, strict=True):
+        shown.append(paint(row, "bad") if line.bad else row)
+        shown += [f"    {note}" for note in line.notes]
     return shown
 
 

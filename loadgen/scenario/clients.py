@@ -9,7 +9,7 @@ from loadgen.scenario.explain import Finding
 from loadgen.scenario.groups import NO_IDENTITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from loadgen.scenario.groups import Group
     from loadgen.scenario.identities import IdentitySet, Issue
@@ -21,30 +21,54 @@ MAX_STRING = 65_535
 """Longest MQTT string in bytes [MQTT-1.5.4]."""
 
 
-def known_fields(issue: Issue, set_name: str, index: int) -> dict[str, object]:
-    """Give the template fields of the certificate to be issued at an index: all but its serial number."""
+def known_fields(
+    issue: Issue, set_name: str, index: int, only: Container[str] | None = None
+) -> dict[str, object]:
+    """Give the template fields of the certificate to be issued at an index: all but its serial number.
+
+    Args:
+        issue: what is to be issued.
+        set_name: name of the identity set.
+        index: the certificate's place in it.
+        only: leave out all fields but these; a large set has too many to make all of them.
+    """
     naming: dict[str, object] = {"index": index, "set": set_name}
-    organization = "" if issue.organization is None else issue.organization.render(naming)
-    fields: dict[str, object] = {"cn": issue.common_name.render(naming), "o": organization}
-    fields |= {key: template.render(naming) for key, template in issue.subject_parts().items()}
+    fields: dict[str, object] = {}
+    if only is None or "cn" in only:
+        fields["cn"] = issue.common_name.render(naming)
+    if only is None or "o" in only:
+        fields["o"] = "" if issue.organization is None else issue.organization.render(naming)
+    for key, template in issue.subject_parts().items():
+        if only is None or key in only:
+            fields[key] = template.render(naming)
     for kind, templates in issue.san.by_type().items():
         for position, template in enumerate(templates):
+            short, long = f"san.{kind}", f"san.{kind}.{position}"
+            if only is not None and long not in only and (position or short not in only):
+                continue
             name = template.render(naming)
             if kind == "other_name":
                 name = name.partition("=")[2]  # as `Identity.template_fields` gives it
-            fields.setdefault(f"san.{kind}", name)
-            fields[f"san.{kind}.{position}"] = name
+            fields.setdefault(short, name)
+            fields[long] = name
     return fields
 
 
 def client_fields(
-    name: str, group: Group, index: int, identities: Mapping[str, IdentitySet | None]
+    name: str,
+    group: Group,
+    index: int,
+    identities: Mapping[str, IdentitySet | None],
+    only: Container[str] | None = None,
 ) -> dict[str, object]:
-    """Give the template fields of one client, as far as they are known before certificates are made."""
+    """Give the template fields of one client, as far as they are known before certificates are made.
+
+    `only` is that of `known_fields`.
+    """
     fields: dict[str, object] = {"index": index, "group": name}
     chosen = identities.get(group.identity)
     if chosen is not None and chosen.issue is not None:
-        fields |= known_fields(chosen.issue, group.identity, index % chosen.issue.count)
+        fields |= known_fields(chosen.issue, group.identity, index % chosen.issue.count, only)
     return fields
 
 
@@ -61,8 +85,9 @@ def _check_issue(
 ) -> Iterator[Finding]:
     place = ("identities", name, "issue", "common_name")
     told: set[str] = set()
+    looked_at = {"cn", *(f"san.ip.{position}" for position in range(len(issue.san.ip)))}
     for index in range(issue.count):
-        fields = known_fields(issue, name, index)
+        fields = known_fields(issue, name, index, looked_at)
         common_name = str(fields["cn"])
         other, other_index = issued.setdefault((issue.out, common_name), (name, index))
         if (other, other_index) != (name, index) and other not in told:
@@ -108,8 +133,9 @@ def _check_group(
 ) -> Iterator[Finding]:
     place = ("groups", name, "client_id")
     told: set[str] = set()
+    wanted = group.client_id.fields
     for index in range(group.clients):
-        fields = client_fields(name, group, index, parts.identities)
+        fields = client_fields(name, group, index, parts.identities, wanted)
         if not group.client_id.fields <= fields.keys():
             missing = sorted(group.client_id.fields - fields.keys())
             chosen = parts.identities.get(group.identity)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from loadgen.errors import ConfigError, Problem
+from loadgen.scenario.certificate_checks import check_certificates
 from loadgen.scenario.clients import check_client_ids, check_common_names
 from loadgen.scenario.document import Document, Origin, read_document
 from loadgen.scenario.explain import Finding, explain, locate
@@ -133,6 +134,7 @@ def _check(
         *check_stages(parts),
         *check_faults(parts),
         *check_failover(parts),
+        *check_certificates(parts),
         *check_common_names(parts),
         *check_client_ids(parts),
         *check_topics(parts),

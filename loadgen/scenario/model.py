@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from loadgen.errors import Problem
 from loadgen.scenario.base import Name, Strict, Text, Whole, one_or_many
+from loadgen.scenario.certificates import CertificateStep, RotationCommands
 from loadgen.scenario.control import Control, Kubernetes
 from loadgen.scenario.faults import Fault, Faults, Moment, Repeat
 from loadgen.scenario.groups import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backoff",
+    "CertificateStep",
     "Control",
     "Directory",
     "Fault",
@@ -49,6 +51,7 @@ __all__ = [
     "Publish",
     "Reconnect",
     "Repeat",
+    "RotationCommands",
     "SanTemplates",
     "Scenario",
     "Secret",
@@ -96,6 +99,8 @@ class Scenario(Strict):
     """What happens one after the other."""
     faults: Faults = ()
     """What is done to the target meanwhile, and when it is healed."""
+    certificates: tuple[CertificateStep, ...] = ()
+    """What happens to the clients' certificates meanwhile."""
     thresholds: dict[
         str,
         Annotated[tuple[Text, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])],

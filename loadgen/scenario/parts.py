@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from loadgen.scenario.certificates import CertificateStep
 from loadgen.scenario.explain import follows, locate
 from loadgen.scenario.faults import Fault, with_names
 from loadgen.scenario.groups import Group
@@ -57,6 +58,7 @@ class Parts:
     """Whether the target is the embedded broker."""
     target: Target | None = None
     faults: Sequence[Fault | None] = ()
+    certificates: Sequence[CertificateStep | None] = ()
 
 
 def parts_of(scenario: Scenario) -> Parts:
@@ -69,6 +71,7 @@ def parts_of(scenario: Scenario) -> Parts:
         scenario.target.kind == "embedded",
         scenario.target,
         scenario.faults,
+        scenario.certificates,
     )
 
 
@@ -84,6 +87,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
     thresholds = _section(pruned, "thresholds")
     target = _section(pruned, "target")
     faults = pruned.get("faults") if isinstance(pruned, dict) else None
+    steps = pruned.get("certificates") if isinstance(pruned, dict) else None
     return Parts(
         {name: _try(IdentitySet, value) for name, value in identities.items()},
         {name: _try(Group, value) for name, value in groups.items()},
@@ -92,6 +96,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
         target.get("kind") == "embedded",
         _try(Target, target),
         with_names([_try(Fault, value) for value in faults]) if isinstance(faults, list) else (),
+        [_try(CertificateStep, value) for value in steps] if isinstance(steps, list) else (),
     )
 
 

@@ -44,7 +44,7 @@ class Template:
     equal by its text.
     """
 
-    __slots__ = ("_parts", "fields", "text")
+    __slots__ = ("_names", "_parts", "_pattern", "fields", "text")
 
     def __init__(self, text: str) -> None:
         """Parse the text.
@@ -56,6 +56,12 @@ class Template:
         self._parts: tuple[str | tuple[str, str], ...] = tuple(_parse(text))
         self.fields: frozenset[str] = frozenset(part[0] for part in self._parts if not isinstance(part, str))
         """The names of the fields used, as written: `cn`, `san.dns.1`."""
+        # Filled in hundreds of thousands of times for a large fleet: str.format does it in one call.
+        self._names = tuple(part[0] for part in self._parts if not isinstance(part, str))
+        self._pattern = "".join(
+            part.replace("{", "{{").replace("}", "}}") if isinstance(part, str) else f"{{:{part[1]}}}"
+            for part in self._parts
+        )
 
     def render(self, fields: Mapping[str, object]) -> str:
         """Fill in the fields.
@@ -65,9 +71,7 @@ class Template:
                 number format meets a value that is no number.
         """
         try:
-            return "".join(
-                part if isinstance(part, str) else format(fields[part[0]], part[1]) for part in self._parts
-            )
+            return self._pattern.format(*[fields[name] for name in self._names])
         except KeyError as error:
             raise ConfigError(
                 f'the template "{self.text}" asks for {{{error.args[0]}}}, which is not there',

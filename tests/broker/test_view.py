@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from loadgen.broker.view import MISMATCHES_SHOWN, ExpectedConnection, ViewResult, check_view, compare
+from loadgen.broker.view import (
+    MISMATCHES_SHOWN,
+    ExpectedCertificate,
+    ExpectedConnection,
+    ViewResult,
+    check_view,
+    compare,
+)
 
 
 def entry(client_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -124,3 +131,18 @@ def test_after_the_deadline_the_difference_counts() -> None:
     result = asyncio.run(check_view(source, [expected()], deadline_s=0.0))
     assert not result.passed
     assert source.asked == 1
+
+
+def test_which_certificate_a_client_shows() -> None:
+    begins, ends = 1_700_000_000.0, 1_700_086_400.5
+    certificate = ExpectedCertificate(0x0AFF, begins, ends)
+    assert certificate.difference({"peer_cert_serial_number": "AFF"}) is None
+    assert certificate.difference({"peer_cert_serial_number": "0B00"}) == "the serial number is 0B00, not AFF"
+    dates = "2023-11-14T22:13:20Z - 2023-11-15T22:13:20Z"
+    assert certificate.difference({"peer_cert_validity": dates}) is None
+    other = "2023-11-14T22:13:21Z - 2023-11-15T22:13:20Z"
+    assert (
+        certificate.difference({"peer_cert_validity": other})
+        == f"the certificate is valid {other}, not {dates}"
+    )
+    assert certificate.difference({}) is None, "a broker that tells neither"

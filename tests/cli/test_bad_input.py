@@ -217,6 +217,21 @@ def test_a_key_that_all_may_read_is_a_warning(
     assert "clients    6" in told.out
 
 
+def test_a_connect_beyond_what_rabbitmq_takes_names_group_and_line(
+    tmp_path: Path, certs: Certs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_scenario(tmp_path, certs, 1)
+    written = "clients: 2\n"
+    assert written in path.read_text()
+    long = f'{written}    user_properties: [[note, "{"x" * 65_000}"], [site, "{{cn}}{"y" * 600}"]]\n'
+    path.write_text(path.read_text().replace(written, long))
+    told = errors_of(capsys, "plan", "small.yaml", code=104)
+    assert len(told) == 2, "one for each client"
+    assert told[0].startswith("error: small.yaml:12: groups.subscribers[0]: CONNECT has 65,6")
+    assert "takes 65,536 before the login" in told[0]
+    assert "fewer user properties" in told[0]
+
+
 def test_too_few_descriptors(tmp_path: Path, certs: Certs) -> None:
     write_scenario(tmp_path, certs, 1)
     more = ["--set", "identities.devices.issue.count=200", "--set", "groups.publishers.clients=200"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,30 @@ def test_a_literal_password_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in error["msg"] + str(error["ctx"])
 
 
-@pytest.mark.parametrize("reference", [{}, {"env": "A", "file": "b"}])
+def test_a_secret_that_is_asked_for_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = secret(prompt="Password of the broker")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    with pytest.raises(ConfigError, match="no terminal to ask on: Password of the broker"):
+        reference.reveal()
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return "" if len(asked) == 1 else "open sesame"
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", answer)
+    before = set(os.environ)
+    with pytest.raises(ConfigError, match="no password was given"):
+        reference.reveal()
+    assert reference.reveal() == reference.reveal() == secret(prompt=reference.prompt or "").reveal()
+    assert asked == ["Password of the broker: "] * 2
+    assert "sesame" not in repr(reference) + str(reference.model_dump())
+    (kept,) = set(os.environ) - before
+    monkeypatch.delenv(kept)
+
+
+@pytest.mark.parametrize("reference", [{}, {"env": "A", "file": "b"}, {"env": "A", "prompt": "b"}])
 def test_a_secret_is_one_reference(reference: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="exactly one"):
         secret(**reference)
