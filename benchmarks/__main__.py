@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import aiomqtt_runs, brokers, connect_parts, loadgen_runs, mosquitto_clients
+from benchmarks import aiomqtt_runs, bare_sockets, brokers, connect_parts, loadgen_runs, mosquitto_clients
 from benchmarks.figures import BenchmarkError, Figures, spread
 from benchmarks.settings import FULL, QUICK, Settings
 from benchmarks.table import render, rows
@@ -99,6 +99,7 @@ def _measure(
         )
         if mosquitto_clients.available():
             contenders["mosquitto_pub/sub"] = lambda: mosquitto_clients.measure(broker, settings)
+        contenders[bare_sockets.NAME] = lambda: bare_sockets.measure(settings)
     measured: dict[str, list[Figures]] = {name: [] for name in contenders}
     for repeat in range(repeats):
         # In turn, so that a busy minute of the machine meets all of them.

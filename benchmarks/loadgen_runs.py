@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from loadgen.store import open_run
 if TYPE_CHECKING:
     from benchmarks.brokers import Broker
     from benchmarks.settings import Settings
+    from loadgen.metrics.histogram import Histogram
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.store import Run
 
@@ -47,24 +48,50 @@ def measure_library(broker: Broker, settings: Settings, folder: Path) -> Figures
 
 def measure(broker: Broker, settings: Settings, folder: Path, *options: str) -> Figures:
     """Three runs: one idle client, many, and messages; `options` are more of `loadgen run`."""
-    one, ended = _run(broker, _idle(settings, 1), folder, *options)
-    many, _ = _run(broker, _idle(settings, settings.clients), folder, "--no-report", *options)
-    messages, _ = _run(broker, _messages(settings), folder, "--no-report", *options)
-    steady = _stage(messages, "steady")
-    every = [each for each in messages.snapshots() if each.stage == "steady"]
-    lag = sum(every[1:], every[0]).select("send_lag")
-    received = sum(each.count("received") for each in steady)
-    seconds = (steady[-1].end_ns - steady[0].start_ns) / 1e9
+    one, ended = run_parts(broker, _idle(settings, 1), folder, *options)
+    many, _ = run_parts(broker, _idle(settings, settings.clients), folder, "--no-report", *options)
+    messages = measure_messages(broker, settings, folder, *options)
     return Figures(
         rss_one=_rss(one),
         rss_client=(_rss(many) - _rss(one)) / (settings.clients - 1),
         cpu_fixed=ended.cpu,
-        cpu_connect=_cpu(many, "connect") / settings.clients,
-        cpu_idle=_cpu(many, "idle") / settings.clients / settings.idle_s,
-        cpu_message=_cpu(messages, "steady") / received,
+        cpu_connect=stage_cpu(many, "connect") / settings.clients,
+        cpu_idle=stage_cpu(many, "idle") / settings.clients / settings.idle_s,
+        cpu_message=messages.cpu,
+        rate=messages.rate,
+        send_lag_p50=messages.lag.percentile(50.0) / 1e9,
+        send_lag_p99=messages.lag.percentile(99.0) / 1e9,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What the steady stage of a run with messages cost."""
+
+    cpu: float
+    """CPU seconds a message that arrived, of all workers."""
+    rate: float
+    """Messages a second that arrived."""
+    lag: Histogram
+    """Send lag."""
+    rss: float
+    """Resident bytes of all workers at its end."""
+
+
+def measure_messages(
+    broker: Broker, settings: Settings, folder: Path, *options: str, workers: int = 1
+) -> Messages:
+    """One run in which pairs of a publisher and a subscriber pass messages."""
+    found, _ = run_parts(broker, _messages(settings), folder, "--no-report", *options, workers=workers)
+    steady = stage_intervals(found, "steady")
+    every = [each for each in found.snapshots() if each.stage == "steady"]
+    received = sum(each.count("received") for each in steady)
+    seconds = (steady[-1].end_ns - steady[0].start_ns) / 1e9
+    return Messages(
+        cpu=stage_cpu(found, "steady") / received,
         rate=received / seconds,
-        send_lag_p50=lag.percentile(50.0) / 1e9,
-        send_lag_p99=lag.percentile(99.0) / 1e9,
+        lag=sum(every[1:], every[0]).select("send_lag"),
+        rss=sum({each.worker: each.gauges["rss"] for each in steady}.values()),
     )
 
 
@@ -141,28 +168,37 @@ def _write(broker: Broker, parts: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _run(broker: Broker, parts: dict[str, Any], folder: Path, *options: str) -> tuple[Run, Ended]:
+def run_parts(
+    broker: Broker, parts: dict[str, Any], folder: Path, *options: str, workers: int = 1
+) -> tuple[Run, Ended]:
+    """Run a scenario of these parts (groups and stages) against a broker; `options` are more of `run`."""
     scenario = _write(broker, parts, folder)
     runs = folder / "runs"
-    common = ("--workers", "1", "--runs", str(runs), "--view", "quiet")
+    common = ("--workers", str(workers), "--runs", str(runs), "--view", "quiet")
     ended = run(command("run", str(scenario), *common, *options))
     if ended.code:
         raise BenchmarkError(f"loadgen run ended with {ended.code}:\n{ended.output}")
     return open_run(runs / "latest"), ended
 
 
-def _stage(found: Run, name: str) -> list[Snapshot]:
+def stage_intervals(found: Run, name: str) -> list[Snapshot]:
     """Its intervals; what came later and belongs to it has snapshots of no length, without gauges."""
     return [each for each in found.snapshots() if each.stage == name and each.gauges]
 
 
 def _rss(found: Run) -> float:
-    return _stage(found, "idle")[-1].gauges["rss"]
+    return stage_intervals(found, "idle")[-1].gauges["rss"]
 
 
-def _cpu(found: Run, stage: str) -> float:
-    """CPU seconds of the process in a stage: from the last snapshot before it to its own last."""
-    snapshots = [each for each in found.snapshots() if each.gauges]
-    places = [place for place, each in enumerate(snapshots) if each.stage == stage]
-    before, last = snapshots[places[0] - 1], snapshots[places[-1]]
-    return last.gauges["cpu_seconds"] - before.gauges["cpu_seconds"]
+def stage_cpu(found: Run, stage: str) -> float:
+    """CPU seconds of the workers in a stage: from the last snapshot before it to its own last."""
+    spent = 0.0
+    by_worker: dict[int, list[Snapshot]] = {}
+    for each in found.snapshots():
+        if each.gauges:
+            by_worker.setdefault(each.worker, []).append(each)
+    for snapshots in by_worker.values():
+        places = [place for place, each in enumerate(snapshots) if each.stage == stage]
+        before, last = snapshots[places[0] - 1], snapshots[places[-1]]
+        spent += last.gauges["cpu_seconds"] - before.gauges["cpu_seconds"]
+    return spent

@@ -26,7 +26,7 @@ from loadgen.machine import raise_descriptor_limit, this_machine
 from loadgen.metrics.catalog import THRESHOLD_METRICS, THRESHOLD_SELECTORS
 from loadgen.places import Places
 from loadgen.plan.logins import Logins, accounts_of, certificate_names, login_rule, predict_logins
-from loadgen.plan.needs import Needs, needs_of, shortfalls, summary
+from loadgen.plan.needs import SPARE_DESCRIPTORS, Needs, needs_of, shortfalls, summary
 from loadgen.plan.plan import Plan, make_plan
 from loadgen.plan.settings import group_settings, target_settings
 from loadgen.preflight import check_target
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from loadgen.broker.faults import NodeControl
     from loadgen.identity.identity import Identity
+    from loadgen.plan.needs import Machine
     from loadgen.scenario.model import Scenario
     from loadgen.target import OpenTarget
 
@@ -154,7 +155,7 @@ def prepare(
     if any(not problem.warning for problem in problems):
         raise ConfigError(problems)
     machine = this_machine()
-    workers = options.workers or default_workers(len(plan.clients), machine.cores)
+    workers = options.workers or default_workers(len(plan.clients), machine)
     needs = needs_of(plan, workers)
     problems += certificate_problems(plan, needs, identities, options.places())
     if any(not problem.warning for problem in problems):
@@ -229,12 +230,15 @@ def _placed(place: str, problem: Problem) -> Problem:
     return replace(problem, where=place, what=f"{problem.where}: {problem.what}")
 
 
-def default_workers(clients: int, cores: int) -> int:
-    """One worker a core, but no more than the clients can make use of."""
-    return max(1, min(cores, clients // _CLIENTS_WORTH_A_WORKER))
+def default_workers(clients: int, machine: Machine) -> int:
+    """One worker a core, but no more than the clients can make use of, and as many as hold their sockets."""
+    holding = -(-clients // max(machine.descriptors - SPARE_DESCRIPTORS, 1))
+    return max(1, min(machine.cores, clients // _CLIENTS_WORTH_A_WORKER), min(holding, _MOST_WORKERS))
 
 
 _CLIENTS_WORTH_A_WORKER = 50
+_MOST_WORKERS = 64
+"""Beyond this the limit on open files is the thing to change, not the number of processes."""
 
 
 def _needed(scenario: Scenario, name: str) -> int:

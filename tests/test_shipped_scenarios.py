@@ -21,6 +21,7 @@ RUN_HERE = {
     "fleet-telemetry.yaml",
     "bench-rabbitmq.yaml",
     AUTH_MATRIX,
+    "fleet-50k.yaml",
 }
 
 SHORT_FLEET = (
@@ -96,3 +97,21 @@ def test_bench_setting_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_
     )
     nothing_missing(result, 104)
     assert result["totals"]["published"] == result["totals"]["delivered"] == 4 * 2_000
+
+
+@pytest.mark.rabbitmq
+def test_the_big_fleet_in_small_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
+    cluster = rabbitmq_factory("4.3")
+    result = run_shipped(
+        tmp_path,
+        "fleet-50k.yaml",
+        *("--set", "groups.devices.clients=600", "--set", "identities.devices.issue.count=600"),
+        *("--set", "groups.devices.publish.0.rate=6/m", "--set", "stages.traffic.hold=10s"),
+        *("--set", "stages.connect.connect=200/s"),
+        workers=3,
+        target=cluster.target_file,
+        certs=cluster.certs,
+    )
+    nothing_missing(result, 606)
+    assert result["totals"]["published"] >= 600, "every device reports once in ten seconds"
+    assert sorted(result["broker"]["view"]["by_node"].values()) == [202, 202, 202]

@@ -43,7 +43,7 @@ class Client(Renewing):
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
         self._rec.connect_attempts += 1
-        self._connection = Connection(self, self._make_tls)
+        self._connection = Connection(self, self._make_tls, self._context.turns)
         self._opening = self._context.loop.create_task(self._open_tcp(self._connection))
         self._arm(self._group.tcp_timeout)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.engine.bookkeeping import StageBooks
 from loadgen.engine.outage_log import OutageLog
 from loadgen.engine.phase import Phase
+from loadgen.engine.turns import Turns
 from loadgen.errors import TargetError
 from loadgen.identity.tls import IdentityContexts
 
@@ -80,6 +81,8 @@ class FleetContext:
         self._noted: set[str] = set()
         self._addresses: list[tuple[tuple[str, int], ...]] = []
         self.counts = Counts()
+        self.turns = Turns(loop)
+        """Where the steps of TLS handshakes wait, so that they do not hold up messages and timers."""
         self._tls = IdentityContexts(
             _ca(target), target.versions, insecure=target.insecure, ciphers=target.ciphers
         )

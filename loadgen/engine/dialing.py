@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,9 +24,12 @@ async def dial_from(
         OSError: no connection; EADDRNOTAVAIL when `source` is no address of this machine or its ports towards
             this one are used up, EAFNOSUPPORT when one is IPv4 and the other IPv6.
     """
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    addresses = [each[4] for each in found if each[0] == family]
+    if _is_numeric(host):  # to look it up would cost a thread's work for every connection
+        addresses: list[tuple[Any, ...]] = [(host, port)] if (":" in host) == (":" in source) else []
+    else:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [each[4] for each in found if each[0] == family]
     if not addresses:
         raise OSError(errno.EAFNOSUPPORT, f"{host} has no address of the same kind as {source}")
     raw = bound_socket(family, source)
@@ -35,6 +39,14 @@ async def dial_from(
     except BaseException:  # a cancelled attempt must not leave its socket behind either
         raw.close()
         raise
+
+
+def _is_numeric(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return False
 
 
 def bound_socket(family: socket.AddressFamily, source: str) -> socket.socket:

@@ -20,6 +20,8 @@ from loadgen.errors import LoadgenError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadgen.engine.turns import Turns
+
 _READ_SIZE = 16_384  # one TLS record's worth of plain text [RFC 8446 5.1]
 _PAUSE_ABOVE = 262_144  # bytes the kernel did not take yet before the owner is told to hold back
 _LINGER = 2.0  # s a peer gets to close its side after we closed ours
@@ -53,6 +55,8 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_tls",
         "_transport",
+        "_turns",
+        "_waits",
         "bytes_in",
         "bytes_out",
         "secured_at",
@@ -61,15 +65,27 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, owner: ConnectionOwner, make_tls: Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
+        self,
+        owner: ConnectionOwner,
+        make_tls: Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject],
+        turns: Turns | None = None,
     ) -> None:
-        """Belong to `owner`; `make_tls` wraps the two buffers with the owner's certificate."""
+        """Belong to `owner`.
+
+        Args:
+            owner: who is told what happens.
+            make_tls: wraps the two buffers with the owner's certificate.
+            turns: where steps of the handshake wait for their turn; None: they are taken at once.
+        """
         self._owner: ConnectionOwner | None = owner
         self._make_tls = make_tls
         self._transport: asyncio.Transport | None = None
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._turns = turns
+        self._waits = False
+        """Whether a step of the handshake waits for its turn."""
         self._closed = ""
         self._gone: Callable[[], None] | None = None
         self.tcp_at = 0
@@ -98,12 +114,7 @@ class Connection(asyncio.Protocol):
             # Finished + CONNECT would else meet the peer's delayed acknowledgement: 40 ms a connect.
             with contextlib.suppress(OSError):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            self._tls = self._make_tls(self._incoming, self._outgoing)
-        except (LoadgenError, ssl.SSLError, OSError) as error:
-            self._fail(f"certificate:{error}")
-            return
-        self._handshake()
+        self._step()
 
     def data_received(self, data: bytes) -> None:
         """Cipher text arrived."""
@@ -111,27 +122,10 @@ class Connection(asyncio.Protocol):
             return
         self.bytes_in += len(data)
         self._incoming.write(data)
-        if not self.secured_at and not self._handshake():
-            return
-        tls = self._tls
-        while tls is not None and self._owner is not None:
-            try:
-                plain = tls.read(_READ_SIZE)
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLError as error:
-                self._flush()
-                self._fail(cause_of(error))
-                return
-            if not plain:
-                self._fail("closed")  # close_notify
-                return
-            self._owner.received(plain)
-            if not self._incoming.pending and not tls.pending():
-                break
-        # TLS 1.3 may answer a KeyUpdate here; session tickets need no answer.
-        if self._outgoing.pending:
-            self._flush()
+        if self.secured_at:
+            self._look()
+        else:
+            self._step()
 
     def eof_received(self) -> None:
         """The peer sent FIN: let the transport close."""
@@ -139,6 +133,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
+        self.take_turn()  # what came before may say why
         self._fail(self._closed or cause_of(exc))
         self._tell_gone()
 
@@ -224,10 +219,35 @@ class Connection(asyncio.Protocol):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _handshake(self) -> bool:
-        assert self._tls is not None
+    def _step(self) -> None:
+        """Take the next step of the handshake, when it is its turn."""
+        if self._waits:
+            return
+        self._waits = True
+        if self._turns is None:
+            self.take_turn()
+        else:
+            self._turns.wait(self)
+
+    def take_turn(self) -> None:
+        """Take the step that waits, if one does."""
+        if not self._waits:
+            return
+        self._waits = False
+        if self._owner is None or self._transport is None:
+            return
+        if self._tls is None:
+            try:
+                self._tls = self._make_tls(self._incoming, self._outgoing)
+            except (LoadgenError, ssl.SSLError, OSError) as error:
+                self._fail(f"certificate:{error}")
+                return
+        if self._handshake(self._tls) and self._incoming.pending:
+            self._look()
+
+    def _handshake(self, tls: ssl.SSLObject) -> bool:
         try:
-            self._tls.do_handshake()
+            tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
             return False
@@ -240,6 +260,20 @@ class Connection(asyncio.Protocol):
         if self._owner is not None:
             self._owner.secured()
         return True
+
+    def _look(self) -> None:
+        """Decrypt what came, hand it on, and answer."""
+        tls, owner = self._tls, self._owner
+        if tls is None or owner is None:
+            return
+        plain, cause = _read(tls, self._incoming)
+        if plain:
+            owner.received(plain)
+        # TLS 1.3 may answer a KeyUpdate here; session tickets need no answer.
+        if self._outgoing.pending:
+            self._flush()
+        if cause and self._owner is not None:
+            self._fail(cause)
 
     def _flush(self) -> None:
         if self._outgoing.pending and self._transport is not None:
@@ -259,6 +293,25 @@ class Connection(asyncio.Protocol):
         self._tls = None
         if owner is not None:
             owner.lost(cause)
+
+
+def _read(tls: ssl.SSLObject, incoming: ssl.MemoryBIO) -> tuple[bytes, str]:
+    """Decrypt all that came: several records in one piece get one look, and one answer.
+
+    Returns:
+        The plain text, and why nothing more will come; "" when more may.
+    """
+    records: list[bytes] = []
+    try:
+        while plain := tls.read(_READ_SIZE):
+            if not incoming.pending and not tls.pending():
+                return (b"".join((*records, plain)) if records else plain), ""
+            records.append(plain)
+    except ssl.SSLWantReadError:
+        return b"".join(records), ""
+    except ssl.SSLError as error:
+        return b"".join(records), cause_of(error)
+    return b"".join(records), "closed"  # close_notify
 
 
 def cause_of(error: BaseException | None) -> str:
