@@ -12,7 +12,9 @@ import pytest
 
 from loadgen.broker.management import Management, ManagementError
 from loadgen.cli import call
+from loadgen.plan.needs import Machine
 from loadgen.report.schema import RESULT_SCHEMA
+from loadgen.run import default_workers
 from tests.cli.conftest import certs, write_scenario
 from tests.cli.run_process import LoadgenProcess, result_of
 from tests.fakes.management_api import FakeManagementApi
@@ -35,6 +37,15 @@ def _inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def management(uri: str) -> str:
     return f'target.management={{uris: ["{uri}"], username: admin, password: {{env: TEST_PASSWORD}}}}'
+
+
+@pytest.mark.parametrize(
+    ("clients", "workers"),
+    [(1, 1), (99, 1), (100, 2), (5_000, 2), (39_872, 2), (39_873, 3), (50_006, 3)],
+)
+def test_as_many_workers_as_there_are_cores_or_as_hold_the_sockets(clients: int, workers: int) -> None:
+    machine = Machine(cores=2, descriptors=20_000, ports=28_000, memory=1 << 40)
+    assert default_workers(clients, machine) == workers
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

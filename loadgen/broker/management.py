@@ -6,7 +6,9 @@ Facts about the API were measured on RabbitMQ 4.3.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 import ssl
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -36,6 +38,8 @@ CONNECTION_COLUMNS = (
 """What `connections` asks for: who is connected, and nothing that changes while it is."""
 
 CONNECT_TIMEOUT_S = 5.0
+_LONG = 1_000_000
+"""Bytes of an answer that is read beside whatever else goes on."""
 REQUEST_TIMEOUT_S = 60.0
 """An import of users or a list of tens of thousands of connections takes seconds on a busy node."""
 
@@ -214,7 +218,7 @@ class Management:
                     method, uri + path, params=query, json=body, headers=headers, ssl=self._tls
                 ) as response:
                     if response.status < 400:
-                        return await response.json(content_type=None) if response.status == 200 else None
+                        return await _parsed(await response.read()) if response.status == 200 else None
                     refusal = self._refusal(uri + path, response.status, await response.text())
                     if response.status < 500:
                         raise refusal
@@ -237,6 +241,11 @@ class Management:
         elif status == 404:
             mend = "check the virtual host and that this is a RabbitMQ 4 management address"
         return ManagementError(f"{where}: HTTP {status} {text[:300].strip()}", mend, status=status)
+
+
+async def _parsed(body: bytes) -> Any:  # noqa: ANN401 (JSON)
+    """Read an answer; a long one in a thread, as the list of 50,000 connections takes a second."""
+    return json.loads(body) if len(body) < _LONG else await asyncio.to_thread(json.loads, body)
 
 
 def _tags(value: str | list[str]) -> frozenset[str]:

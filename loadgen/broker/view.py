@@ -120,7 +120,8 @@ async def check_view(
     deadline = time.monotonic() + deadline_s
     pause = _POLL_S
     while True:
-        result = compare(await source.connections(), wanted)
+        # In a thread: tens of thousands of rows take seconds, and who asks has workers to listen to.
+        result = await asyncio.to_thread(compare, await source.connections(), wanted)
         left = deadline - time.monotonic()
         if result.passed or left <= 0:
             return result

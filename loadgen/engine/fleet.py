@@ -12,7 +12,7 @@ from loadgen.engine.context import FleetContext
 from loadgen.engine.curve import Curve
 from loadgen.engine.driver import client_factory
 from loadgen.engine.expecting import ExpectingClient
-from loadgen.engine.health import LoopLagProbe, process_usage
+from loadgen.engine.health import LoopLagProbe, give_back_memory, process_usage
 from loadgen.engine.keepalive import KeepAliveWheel
 from loadgen.engine.pacing import PacingDriver
 from loadgen.engine.phase import Phase
@@ -197,7 +197,10 @@ class Fleet:
             self._connect_timer = self._loop.call_later(max(wait / 1e9, 0.001), self._connect_due, queue)
 
     def _settled(self, client: ClientState) -> None:
-        self._connecting.discard(client.plan.number)
+        if client.plan.number in self._connecting:
+            self._connecting.discard(client.plan.number)
+            if not self._connecting and not self.context.publishing:
+                self._loop.call_soon(give_back_memory)
 
     # -- looking ---------------------------------------------------------------------------------
 

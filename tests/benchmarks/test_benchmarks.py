@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks import bare_sockets, scale, soak
 from benchmarks.brokers import mosquitto_daemon
 from benchmarks.figures import Figures, spread
 from benchmarks.mosquitto_clients import available
@@ -67,7 +68,7 @@ def test_every_broker_and_contender_of_this_machine_is_measured(quick: tuple[str
     _, found = quick
     brokers = found["brokers"]
     assert [name.split()[0] for name in brokers] == ["the", *(["Mosquitto"] if mosquitto_daemon() else [])]
-    contenders = ["loadgen", "--client", "aiomqtt", *(["mosquitto_pub/sub"] if available() else [])]
+    contenders = ["loadgen", "--client", "aiomqtt", *(["mosquitto_pub/sub"] if available() else []), "bare"]
     for broker, measured in brokers.items():
         wanted = ["loadgen"] if broker.startswith("Mosquitto") else contenders
         assert [name.split()[0] for name in measured] == wanted
@@ -81,6 +82,9 @@ def test_every_figure_is_there_and_plausible(quick: tuple[str, dict[str, Any]]) 
         for name, repeats in measured.items():
             for figure, value in repeats[0].items():
                 if name == "mosquitto_pub/sub" and (figure.startswith("send_lag") or value is None):
+                    assert value is None
+                    continue
+                if name == bare_sockets.NAME and figure not in {"cpu_message", "rate"}:
                     assert value is None
                     continue
                 least, most = PLAUSIBLE[figure]
@@ -115,3 +119,23 @@ def test_ratios_are_of_medians_and_to_loadgen() -> None:
 def test_the_table_is_markdown_with_aligned_columns() -> None:
     text = render([["", "a"], ["label", "1"]])
     assert text.splitlines() == ["|       | a |", "|-------|--:|", "| label | 1 |"]
+
+
+def test_a_soak_tells_the_farthest_minute() -> None:
+    assert soak.growth([100.0, 101.0, 99.5]) == (100.0, pytest.approx(0.01))
+    assert soak.growth([100.0, 97.0, 101.0]) == (100.0, pytest.approx(-0.03))
+
+
+def test_the_scaling_tables_are_filled(capsys: pytest.CaptureFixture[str]) -> None:
+    assert scale.main(["--quick"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[1:] for row in cells if not row[0]] == [
+        ["10 clients", "40 clients"],
+        ["1 worker", "2 workers"],
+    ]
+    costs = [row for row in cells if row[0].startswith("CPU")]
+    assert len(costs) == 2
+    for row in costs:
+        assert row[1].endswith("(1.00)")
+        assert all(1 < float(cell.split()[0]) < 100_000 for cell in row[1:])

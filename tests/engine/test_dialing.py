@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -62,6 +62,30 @@ def test_an_address_of_another_kind_reaches_nobody(run: Run) -> None:
     async def scenario() -> None:
         with pytest.raises(OSError, match="no address of the same kind"):
             await dial_from(asyncio.get_running_loop(), asyncio.Protocol(), "127.0.1.1", "::1", 1)
+
+    run(scenario())
+
+
+def test_an_address_is_not_looked_up(run: Run) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        looked_up: list[str] = []
+
+        class Loop:
+            def __getattr__(self, name: str) -> object:
+                return getattr(loop, name)
+
+            async def getaddrinfo(self, host: str, port: int, **more: Any) -> list[Any]:  # noqa: ANN401
+                looked_up.append(host)
+                return await loop.getaddrinfo("127.0.0.1", port, **more)
+
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        for host in ("127.0.0.1", "localhost"):
+            ended = asyncio.Protocol()
+            await dial_from(cast("asyncio.AbstractEventLoop", Loop()), ended, "127.0.1.1", host, port)
+        server.close()
+        assert looked_up == ["localhost"], "it is a thread's work, and was done"
 
     run(scenario())
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -116,6 +117,65 @@ def test_more_than_a_record_goes_both_ways(rigs: Rigs, run: Run) -> None:
         assert owner.causes == ["enough"]
 
     talk(rigs, run, conversation)
+
+
+def test_records_that_come_together_are_handed_on_together(rigs: Rigs, run: Run) -> None:
+    """So that a subscriber answers all of them with one write."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = rigs.server_tls.wrap_bio(to_server, to_client, server_side=True)
+    contexts = IdentityContexts(rigs.authority.certificate)
+
+    class Pieces(Owner):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pieces: list[bytes] = []
+
+        def received(self, data: bytes) -> None:
+            self.pieces.append(data)
+
+    class Wire:
+        def set_write_buffer_limits(self, high: int) -> None:
+            pass
+
+        def get_extra_info(self, name: str) -> None:
+            pass
+
+        def write(self, data: bytes) -> None:
+            to_server.write(data)
+
+        def abort(self) -> None:
+            pass
+
+    async def scenario() -> None:
+        owner = Pieces()
+        connection = Connection(
+            owner,
+            lambda incoming, outgoing: contexts.for_identity(rigs.identities[0]).wrap_bio(
+                incoming, outgoing, server_hostname="127.0.0.1"
+            ),
+        )
+        connection.connection_made(cast("asyncio.BaseTransport", Wire()))
+        while not connection.secured_at:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                server.do_handshake()
+            connection.data_received(to_client.read())
+        server.do_handshake()
+        records = []
+        for word in (b"one", b"two", b"three"):
+            server.write(word)
+            records.append(to_client.read())
+        connection.data_received(b"".join(records[:2]))
+        assert owner.pieces == [b"onetwo"]
+        connection.data_received(records[2][:-1])
+        assert owner.pieces == [b"onetwo"], "a part of a record is no text"
+        with contextlib.suppress(ssl.SSLWantReadError):
+            server.write(b"four")
+            server.unwrap()
+        connection.data_received(records[2][-1:] + to_client.read())
+        assert owner.pieces == [b"onetwo", b"threefour"], "what came before the end counts"
+        assert owner.causes == ["closed"]
+
+    run(scenario())
 
 
 def test_the_peers_end_is_told_once(rigs: Rigs, run: Run) -> None:
