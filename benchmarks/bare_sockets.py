@@ -136,7 +136,7 @@ async def _devices(
     writers: list[asyncio.Transport] = []
     for _ in range(pairs):
         transport, _ = await loop.create_connection(_Publisher, HOST, ports[0])
-        writers.append(transport)  # type: ignore[arg-type]
+        writers.append(transport)
     message = bytes(size)
     began, sent = time.monotonic(), 0
 
