@@ -99,7 +99,7 @@ class ExpectingClient(Client):
     def connect(self, due: int) -> None:
         """Start connecting, and the time limit with it."""
         super().connect(due)
-        self._watch()
+        self._watch_for_answer()
 
     def _ready(self) -> None:
         super()._ready()
@@ -113,7 +113,7 @@ class ExpectingClient(Client):
         elif self.streams:
             self._unwatch()  # until it publishes
         else:
-            self._watch()
+            self._watch_for_answer()
 
     def publish(self, stream: Stream, intended: int) -> None:
         """Publish what is due, as long as the broker takes it."""
@@ -121,7 +121,7 @@ class ExpectingClient(Client):
             super().publish(stream, intended)
         elif not self.answer and self.phase is Phase.READY:
             if self._limit is None:
-                self._watch()
+                self._watch_for_answer()
             super().publish(stream, intended)
 
     def _granted(self, reasons: Sequence[int], now: int) -> bool:
@@ -158,7 +158,7 @@ class ExpectingClient(Client):
 
     # -- the time limit --------------------------------------------------------------------------
 
-    def _watch(self) -> None:
+    def _watch_for_answer(self) -> None:
         """Wait for the answer from now on."""
         self._unwatch()
         self._since = monotonic_ns()

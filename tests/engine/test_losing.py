@@ -83,7 +83,8 @@ def test_a_kept_session_is_resumed_and_what_was_not_acknowledged_is_sent_again(r
         assert rig.count("sessions_lost") == 0
         assert rig.histogram("publish_latency").min > rig.histogram("reconnect_time").max
         assert rig.histogram("recovery_time").count == 1
-        assert rig.histogram("recovery_time").min > rig.histogram("reconnect_time").max
+        # Equal when CONNACK and the first message came in one read.
+        assert rig.histogram("recovery_time").min >= rig.histogram("reconnect_time").max
 
     run(scenario())
 
