@@ -213,10 +213,10 @@ def test_both_drivers_give_the_same_totals_and_the_same_ledger(rigs: Rigs, run: 
         "none": {"publish": PUBLISH | {"topic": "nobody"}},
     }
     names = (
-        "connects", "published", "acknowledged", "publish_errors", "received", "duplicates", "late",
-        "dropped", "disconnects",
+        "connects", "published", "acknowledged", "publish_errors", "received", "duplicates", "dropped",
+        "disconnects",
     )  # fmt: skip
-    metrics = ("send_lag", "publish_latency", "publish_service_time", "delivery_latency", "connect_time")
+    metrics = ("publish_latency", "publish_service_time", "delivery_latency", "connect_time")
 
     async def scenario() -> None:
         found: list[dict[str, Any]] = []
@@ -237,6 +237,8 @@ def test_both_drivers_give_the_same_totals_and_the_same_ledger(rigs: Rigs, run: 
                     "counts": {name: rig.count(name) for name in names},
                     "codes": {family: rig.codes(family) for family in ("puback_codes", "suback_codes")},
                     "samples": {metric: rig.histogram(metric).count for metric in metrics},
+                    # On a busy machine the library falls behind: what waited is late and has no send lag.
+                    "on time or late": rig.histogram("send_lag").count + rig.count("late"),
                     "sent": rig.sent(),
                     "ledger": {
                         name: getattr(kept, name)
