@@ -55,7 +55,7 @@ unit: $(VENV)/installed-dev
 # closing line is the last one printed. Of its two processes one runs what needs real clusters, and waits a lot.
 test:
 	@$(MAKE) --no-print-directory -j3 packages lint types tools
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

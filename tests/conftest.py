@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -28,19 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from loadgen.broker.install import RabbitInstall
+    from tests.sharing import ClustersApart
 
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `pytest -n 2`, what shares something dear runs in one process: real clusters, benchmarks."""
-    for item in items:
-        if item.get_closest_marker("rabbitmq") or item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("clusters"))
-        elif "benchmarks" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("benchmarks"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersApart:  # noqa: ANN401 - untyped
+    """With `pytest -n 2`, real clusters are started in one process only."""
+    from tests.sharing import ClustersApart  # noqa: PLC0415 - needs xdist, which not everybody has
+
+    return ClustersApart(config, log)
 
 
 @pytest.fixture(autouse=True)
