@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+<<<<<<< HEAD
 from tests.shipped import SCENARIOS, SHORT_SMOKE, run_shipped
+=======
+from tests.shipped import SCENARIOS, run_shipped
+from tests.truth.failover import SHORT as FAILOVER
+>>>>>>> 2fc5157 (Failover scenarios shipped and proved on real nodes; a local cluster with quorum queues; a witness on the wire; losses that brokers really make)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +28,8 @@ RUN_HERE = {
     AUTH_MATRIX,
     "fleet-50k.yaml",
 }
+RUN_THERE = set(FAILOVER)
+"""By `tests/truth/test_failover_rabbitmq.py`, all of them."""
 
 SHORT_FLEET = (
     *("--set", "stages.connect.connect=250/s"),
@@ -33,7 +40,7 @@ SHORT_FLEET = (
 
 
 def test_every_shipped_scenario_is_run_by_a_test() -> None:
-    assert {file.name for file in SCENARIOS.glob("*.yaml")} == RUN_HERE
+    assert {file.name for file in SCENARIOS.glob("*.yaml")} == RUN_HERE | RUN_THERE
 
 
 def nothing_missing(result: dict[str, Any], clients: int) -> None:

@@ -21,7 +21,7 @@ from loadgen.broker.folder import ClusterFolder
 from loadgen.broker.install import find_rabbitmq, why_root_cannot_run
 from loadgen.broker.packet_filter import PacketFilter
 from loadgen.broker.process import end_all, processes_of, wait_until
-from loadgen.broker.state import ClusterState, NodeState
+from loadgen.broker.state import ClusterState, NodeState, QueueType
 from loadgen.errors import BrokerError
 from loadgen.identity.authority import Authority
 from loadgen.identity.crl_folder import write_crl_folder
@@ -76,6 +76,7 @@ class LocalCluster(ClusterFolder):
         management_port: int = MANAGEMENT_PORT,
         scheduler_threads: int | None = None,
         auth: Auth | None = None,
+        queue_type: QueueType | None = None,
         deadline_s: float = 120.0,
     ) -> list[NodeStatus]:
         """Start the cluster, or those of its nodes that do not run, and wait until every node serves.
@@ -93,6 +94,8 @@ class LocalCluster(ClusterFolder):
                 the cores, and at least two where there are two.
             auth: What in a certificate becomes user name and client id; None is what the folder's cluster
                 had before, or else the common name, and any client id. It may change while no node runs.
+            queue_type: What the queues of sessions are that are kept; None is what the folder's cluster had
+                before, or else classic. It counts for new queues, so a cluster that has data keeps it.
             deadline_s: Seconds until every node must serve.
 
         Returns:
@@ -117,8 +120,10 @@ class LocalCluster(ClusterFolder):
         )
         if auth is not None:
             asked.auth = auth
+        if queue_type is not None:
+            asked.queue_type = queue_type
         with self.alone():
-            state = self._reconciled(asked, keep_auth=auth is None)
+            state = self._reconciled(asked, keep_auth=auth is None, keep_queues=queue_type is None)
             launch.prepare_files(self.directory, state, Authority.ensure(certs))
             self.write_target(state)
             PacketFilter.of_cluster(self.directory).clear()  # what a run that was killed left cut
@@ -258,7 +263,7 @@ class LocalCluster(ClusterFolder):
             raise BrokerError(f"rabbitmqctl failed: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def _reconciled(self, asked: ClusterState, *, keep_auth: bool) -> ClusterState:
+    def _reconciled(self, asked: ClusterState, *, keep_auth: bool, keep_queues: bool) -> ClusterState:
         """Give the state to bring up: the one on disk when it fits what is asked, else a new one."""
         known = ClusterState.load(self.directory)
         if known is None:
@@ -273,6 +278,8 @@ class LocalCluster(ClusterFolder):
         alive = any(process.alive() for process in known.processes())
         if keep_auth:
             asked.auth = known.auth
+        if keep_queues:
+            asked.queue_type = known.queue_type
         if known.shape != asked.shape or (alive and (known.certs, known.auth) != (asked.certs, asked.auth)):
             raise BrokerError(
                 f"{self.directory} holds {known.describe()}",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loadgen.broker.auth import Auth
-    from loadgen.broker.state import NodeState
+    from loadgen.broker.state import NodeState, QueueType
 
 MANAGEMENT_USER = "loadgen"
 _LOGIN = "ssl_cert_login_from = common_name\n"
@@ -25,7 +25,15 @@ def enabled_plugins() -> str:
     return (resources.files("loadgen.broker") / "conf" / "enabled_plugins").read_text()
 
 
-def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password: str, auth: Auth) -> str:
+def node_conf(
+    node: NodeState,
+    peers: Sequence[NodeState],
+    inside: str,
+    password: str,
+    auth: Auth,
+    *,
+    queue_type: QueueType = "classic",
+) -> str:
     """Compose a local node's whole rabbitmq.conf.
 
     Args:
@@ -34,6 +42,7 @@ def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password
         inside: The cluster's folder as the node sees it.
         password: Of the management user; it counts only when the database is made.
         auth: What in a certificate becomes user name and client id.
+        queue_type: What the queues of kept sessions are.
     """
     common = common_conf()
     assert _LOGIN in common
@@ -58,4 +67,6 @@ def node_conf(node: NodeState, peers: Sequence[NodeState], inside: str, password
             for number, peer in enumerate(peers, start=1)
         ),
     ]
+    if queue_type != "classic":
+        own.append(f"mqtt.durable_queue_type = {queue_type}")
     return f"{common}\n" + "\n".join(own) + "\n"

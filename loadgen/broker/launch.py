@@ -49,7 +49,7 @@ def prepare_files(directory: Path, state: ClusterState, authority: Authority) ->
     inside = state.install.inside(directory)
     for node in state.nodes:
         (directory / node.name).mkdir(exist_ok=True)
-        conf = node_conf(node, state.nodes, inside, password, state.auth)
+        conf = node_conf(node, state.nodes, inside, password, state.auth, queue_type=state.queue_type)
         _write(directory / node.name / "rabbitmq.conf", conf)
         _write(directory / node.name / "advanced.config", state.auth.advanced_conf(f"{inside}/tls"))
 

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loadgen.broker.auth import Auth
 from loadgen.broker.install import RabbitInstall
@@ -14,6 +14,8 @@ from loadgen.broker.process import ProcessRef
 from loadgen.errors import BrokerError
 
 FILE = "state.json"
+QueueType = Literal["classic", "quorum"]
+"""What the queues of kept MQTT sessions are."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class ClusterState:
     epmd: ProcessRef | None = None
     auth: Auth = field(default_factory=Auth)
     """What in a certificate becomes user name and client id."""
+    queue_type: QueueType = "classic"
+    """Of the sessions that are kept; queues that exist keep theirs."""
     version: int = field(default=1)
 
     def processes(self) -> list[ProcessRef]:
@@ -58,7 +62,8 @@ class ClusterState:
     @property
     def shape(self) -> tuple[object, ...]:
         """What cannot change while the nodes keep their data."""
-        return (self.install, [(node.address, node.mqtt_port, node.management_port) for node in self.nodes])
+        places = [(node.address, node.mqtt_port, node.management_port) for node in self.nodes]
+        return (self.install, places, self.queue_type)
 
     def describe(self) -> str:
         """Say in a few words what cluster this is."""
@@ -66,7 +71,7 @@ class ClusterState:
         return (
             f"{len(self.nodes)} nodes of RabbitMQ {self.install.version} on ports "
             f"{first.mqtt_port} and {first.management_port} with certificates from {self.certs}, "
-            f"{self.auth}"
+            f"{self.queue_type} queues for kept sessions, {self.auth}"
         )
 
     def node(self, name: str) -> NodeState:
@@ -106,6 +111,7 @@ class ClusterState:
                 certs=Path(data["certs"]),
                 epmd=_process(data["epmd"]),
                 auth=Auth(**data.get("auth", {})),
+                queue_type=data.get("queue_type", "classic"),
             )
         except (KeyError, TypeError) as error:
             raise BrokerError(f"{directory / FILE} is not a cluster's state: {error!r}", _MEND) from error

@@ -23,6 +23,7 @@ from loadgen.broker.install import SUITES, find_rabbitmq
 from loadgen.broker.install import install as install_rabbitmq
 from loadgen.broker.local_nodes import LocalNodes
 from loadgen.broker.packet_filter import why_no_packet_filter
+from loadgen.broker.state import QueueType  # noqa: TC001 - typer reads the annotation
 from loadgen.cli.options import Format, OutputFormat, busy, write_json
 from loadgen.errors import BrokerError, ExitCode
 from loadgen.scenario.uri import parse_uri
@@ -92,6 +93,10 @@ def up(
     check_crl: Annotated[
         bool, typer.Option("--check-crl", help="Refuse certificates that the CA's CRL lists.")
     ] = False,
+    queue_type: Annotated[
+        QueueType | None,
+        typer.Option(help="Queues of kept sessions; as before, or else classic, when left out."),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until every node must serve.", min=1)] = 120.0,
     output_format: OutputFormat = Format.TEXT,
 ) -> None:
@@ -112,6 +117,7 @@ def up(
             auth=Auth(auth or "cn", verify_client_id, check_crl)
             if auth or verify_client_id or check_crl
             else None,
+            queue_type=queue_type,
             deadline_s=timeout,
         )
     _show(cluster, statuses, output_format)

@@ -94,3 +94,10 @@ def test_the_compose_target_names_the_published_ports() -> None:
 
 def test_the_plugins_are_those_the_run_needs() -> None:
     assert enabled_plugins().strip() == "[rabbitmq_management,rabbitmq_mqtt]."
+
+
+def test_kept_sessions_may_have_quorum_queues() -> None:
+    node = NodeState("rabbit1", "127.0.0.1", 8883, 15672, 0)
+    conf = settings(node_conf(node, [node], "/srv/loadgen", "pass-word", Auth(), queue_type="quorum"))
+    assert conf["mqtt.durable_queue_type"] == "quorum"
+    assert "mqtt.durable_queue_type" not in local()

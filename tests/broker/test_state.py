@@ -26,6 +26,7 @@ def example() -> ClusterState:
         certs=Path("/some/certs"),
         epmd=ProcessRef(11, 344),
         auth=Auth("san-uri", verify_client_id=True),
+        queue_type="quorum",
     )
 
 
