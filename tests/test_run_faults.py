@@ -17,7 +17,7 @@ from tests.cli.run_process import LoadgenProcess, loadgen, result_of
 from tests.fakes.tcp_broker import FakeBroker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from tests.cli.conftest import Certs
@@ -32,9 +32,13 @@ async def mortal_broker(certs: Certs) -> AsyncIterator[FakeBroker]:
     """A broker that SIGUSR1 to this process kills, and SIGUSR2 starts again."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
+
+    def start(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        tasks.add(asyncio.ensure_future(what()))
+
     async with FakeBroker(ssl=certs.server_context()) as broker:
         for number, what in ((signal.SIGUSR1, broker.stop), (signal.SIGUSR2, broker.listen)):
-            loop.add_signal_handler(number, lambda what=what: tasks.add(asyncio.ensure_future(what())))
+            loop.add_signal_handler(number, start, what)
         try:
             yield broker
             await asyncio.gather(*tasks)

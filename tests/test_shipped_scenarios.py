@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-<<<<<<< HEAD
 from tests.shipped import SCENARIOS, SHORT_SMOKE, run_shipped
-=======
-from tests.shipped import SCENARIOS, run_shipped
 from tests.truth.failover import SHORT as FAILOVER
->>>>>>> 2fc5157 (Failover scenarios shipped and proved on real nodes; a local cluster with quorum queues; a witness on the wire; losses that brokers really make)
 
 if TYPE_CHECKING:
     from pathlib import Path
