@@ -142,7 +142,7 @@ def test_a_fault_that_was_never_injected_makes_the_run_invalid(tmp_path: Path, c
     async def main() -> None:
         async with mortal_broker(certs) as broker:
             write_scenario(tmp_path, certs, broker.port)
-            arguments = [*PATIENT, *fault("drain+4s"), "--workers", "1"]
+            arguments = [*PATIENT, *fault("drain+4s", heal_after="1s"), "--workers", "1"]
             process = await loadgen("run", "small.yaml", *arguments, cwd=tmp_path)
             assert process.process.returncode == 98
         result = result_of(tmp_path)
@@ -159,7 +159,12 @@ def test_a_command_that_fails_makes_the_run_invalid(tmp_path: Path, certs: Certs
     async def main() -> None:
         async with mortal_broker(certs) as broker:
             write_scenario(tmp_path, certs, broker.port)
-            arguments = [*PATIENT, *fault("steady+50ms", run="echo no such rack; exit 3"), "--workers", "1"]
+            arguments = [
+                *PATIENT,
+                *fault("steady+50ms", run="echo no such rack; exit 3", heal="true"),
+                "--workers",
+                "1",
+            ]
             process = await loadgen("run", "small.yaml", *arguments, cwd=tmp_path)
             assert process.process.returncode == 98
         (reason, *_) = [each for each in result_of(tmp_path)["reasons"] if "crash" in each]
