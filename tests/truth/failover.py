@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,4 +114,6 @@ class Lane:
         folder.mkdir(parents=True)
         with LoopbackCapture(self.cluster.load().nodes[0].mqtt_port) as capture:
             run_shipped(folder, scenario, *options, target=self.cluster.target_file, certs=self.cluster.certs)
+        # Kept beside the run, for whoever has to find out why a test failed.
+        (folder / "capture.json").write_text(json.dumps(capture.packets), encoding="utf-8")
         return Story(open_run(folder / "runs/latest"), capture)

@@ -17,7 +17,7 @@ _OUTGOING = 4
 """Each packet on loopback passes twice; this is the first time."""
 _STAMP = 35
 """SO_TIMESTAMPNS: the kernel's own time of each packet."""
-_FIN, _SYN, _ACK = 0x01, 0x02, 0x10
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 
 
 class Packet(NamedTuple):
@@ -37,13 +37,13 @@ class Packet(NamedTuple):
         return self.flags & (_SYN | _ACK) == _SYN
 
     @property
-    def fin(self) -> bool:
-        """Whether its sender ends the connection."""
-        return bool(self.flags & _FIN)
+    def end(self) -> bool:
+        """Whether its sender ends the connection, by FIN or RST."""
+        return bool(self.flags & (_FIN | _RST))
 
 
 class LoopbackCapture:
-    """Keeps, while entered, every SYN, FIN and content-bearing segment from or to a port; needs root."""
+    """Keeps, while entered, every SYN, FIN, RST and content-bearing segment from or to a port; needs root."""
 
     def __init__(self, port: int) -> None:
         self.packets: list[Packet] = []
@@ -79,7 +79,7 @@ class LoopbackCapture:
             return
         flags = data[start + 13]
         size = struct.unpack_from("!H", data, 2)[0] - start - (data[start + 12] >> 4) * 4
-        if size or flags & (_SYN | _FIN):
+        if size or flags & (_SYN | _FIN | _RST):
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
             ends = (socket.inet_ntoa(data[12:16]), source), (socket.inet_ntoa(data[16:20]), target)
             self.packets.append(Packet(seconds * 10**9 + nanoseconds - self._offset, *ends, flags, size))
@@ -96,16 +96,22 @@ class LoopbackCapture:
         self._socket.close()
 
     def goodbyes(self, host: str) -> list[int]:
-        """When a node ended each connection first: times of its FINs, in order."""
-        first: dict[tuple[str, int], int] = {}
-        closed_by_client = set()
+        """When a node ended each connection: times of its FIN or RST, in order.
+
+        Before a FIN there may be TLS's own goodbye (close_notify); where the client took that for the end and
+        sent its FIN first, the time is that of the node's last word.
+        """
+        node = (host, self._port)
+        ended: dict[tuple[str, int], int] = {}
+        last_word: dict[tuple[str, int], int] = {}
         for packet in self.packets:
-            if packet.fin and packet.source == (host, self._port):
-                if packet.target not in closed_by_client:
-                    first.setdefault(packet.target, packet.ns)
-            elif packet.fin and packet.target == (host, self._port):
-                closed_by_client.add(packet.source)
-        return sorted(first.values())
+            if packet.source == node:
+                last_word[packet.target] = packet.ns
+                if packet.end:
+                    ended.setdefault(packet.target, packet.ns)
+            elif packet.target == node and packet.end and packet.source in last_word:
+                ended.setdefault(packet.source, last_word[packet.source])
+        return sorted(ended.values())
 
     def connections(self) -> dict[tuple[tuple[str, int], tuple[str, int]], list[Packet]]:
         """Packets by (client, node), each beginning with its SYN; those open before are left out."""
@@ -119,21 +125,22 @@ class LoopbackCapture:
                 found[key].append(packet)
         return found
 
-    def admissions(self) -> list[tuple[int, int]]:
-        """Of each new connection: its SYN, and the broker's first content after the client's CONNECT.
+    def admissions(self) -> list[tuple[str, int]]:
+        """Of each new connection: the node, and when its first word after the client's CONNECT came.
 
         With TLS 1.3 and no session tickets, as RabbitMQ does it, the broker speaks once within the handshake
         (a flight that the client answers with its certificate), and its next word is CONNACK.
         """
         found = []
-        for (client, _node), packets in self.connections().items():
+        for (client, node), packets in self.connections().items():
             contents = [packet for packet in packets if packet.size]
-            heard = [index for index, packet in enumerate(contents) if packet.source == client]
             # The client's hello; then, after the broker's flight, its certificate and CONNECT.
-            answers = [index for index in heard[1:] if contents[index - 1].source != client]
-            if not answers:
-                continue
-            later = [packet.ns for packet in contents[answers[0] :] if packet.source != client]
-            if later:
-                found.append((packets[0].ns, later[0]))
+            turns = (
+                index
+                for index in range(1, len(contents))
+                if contents[index].source == client and contents[index - 1].source != client
+            )
+            if (turn := next(turns, None)) is not None:
+                words = [packet.ns for packet in contents[turn:] if packet.source != client]
+                found += [(node[0], at) for at in words[:1]]
         return found

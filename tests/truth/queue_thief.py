@@ -72,7 +72,7 @@ def steal_from_a_session(cluster: LocalCluster, folder: Path) -> Theft:
     taken: list[int] = []
     thief = threading.Thread(target=lambda: taken.append(_steal(cluster)))
     thief.start()
-    done = loadgen(folder, "run", str(path), *LENIENT, "--view", "quiet")
+    done = loadgen(folder, "run", str(path), *LENIENT, "--view", "quiet", "--no-report")
     thief.join()
     result = json.loads((folder / "runs/latest/result.json").read_text(encoding="utf-8"))
     return Theft(taken[0], done.returncode, result)
