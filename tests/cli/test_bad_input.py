@@ -237,7 +237,9 @@ def test_too_few_descriptors(tmp_path: Path, certs: Certs) -> None:
     more = ["--set", "identities.devices.issue.count=200", "--set", "groups.publishers.clients=200"]
 
     async def main() -> None:
-        told = await loadgen("run", "small.yaml", *more, cwd=tmp_path, shell_prefix="ulimit -n 128")
+        told = await loadgen(
+            "run", "small.yaml", *more, "--workers", "1", cwd=tmp_path, shell_prefix="ulimit -n 128"
+        )
         assert told.process.returncode == 104
         (error,) = [line for line in told.stderr if line.startswith("error: ")]
         assert "only 128 are allowed" in error
