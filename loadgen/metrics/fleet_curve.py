@@ -144,13 +144,28 @@ def lows(curve: Curve, normal: Sequence[int], start: int, end: int) -> Low | Non
     if not total or load <= 0:
         return None
     if curve.metric == READY:
-        width, spread, unit = 1, 0.0, total / len(normal)
-    else:
-        unit = total / load  # of a tenth at 100 %
-        chosen = _width(curve, normal, unit)
-        if chosen is None:
-            return None
-        width, spread = chosen
+        return _lows_in(curve, normal, (start, end), (1, 0.0), total / len(normal))
+    unit = total / load  # of a tenth at 100 %
+    narrowest: Low | None = None
+    least = 1
+    while (chosen := _width(curve, normal, unit, least)) is not None:
+        found = _lows_in(curve, normal, (start, end), chosen, unit)
+        if found.first is not None:
+            return found
+        # In bins that hold little only a near standstill is no chance: where a part of the fleet is away,
+        # wider ones tell.
+        narrowest = narrowest or found
+        least = 2 * chosen[0]
+    return narrowest
+
+
+def _lows_in(
+    curve: Curve, normal: Sequence[int], window: tuple[int, int], chosen: tuple[int, float], unit: float
+) -> Low:
+    """Look at the window in bins of one width; `unit` is what a tenth holds at 100 %."""
+    start, end = window
+    width, spread = chosen
+    load = sum(curve.load_in(each) for each in normal)
     expected_before = unit * width if curve.metric == READY else unit * width * load / len(normal)
     bins: list[_Bin] = []
     for first in range(curve.tenth(start), curve.tenth(end) - width + 1, width):
@@ -182,10 +197,10 @@ class _Bin:
         return self.count < self.expected - _SIGMAS_ALONE * self.sigma
 
 
-def _width(curve: Curve, normal: Sequence[int], unit: float) -> tuple[int, float] | None:
-    """The narrowest bin (tenths) whose emptiness is no chance, and the standard deviation of its counts."""
+def _width(curve: Curve, normal: Sequence[int], unit: float, least: int) -> tuple[int, float] | None:
+    """The narrowest bin of `least` tenths or more whose emptiness is no chance, and its standard deviation."""
     load = sum(curve.load_in(each) for each in normal) / len(normal)
-    for width in range(1, _WIDEST + 1):
+    for width in range(least, _WIDEST + 1):
         expected = unit * width * load
         sums = [
             sum(curve.counts[each] for each in normal[at : at + width])
