@@ -198,7 +198,7 @@ class _Bin:
 
 
 def _width(curve: Curve, normal: Sequence[int], unit: float, least: int) -> tuple[int, float] | None:
-    """The narrowest bin of `least` tenths or more whose emptiness is no chance, and its standard deviation."""
+    """The narrowest bin of `least` tenths or more whose emptiness is no chance, and its deviation."""
     load = sum(curve.load_in(each) for each in normal) / len(normal)
     for width in range(least, _WIDEST + 1):
         expected = unit * width * load
