@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.rabbitmq
 
-ON_CLASSIC = ("failover-kill.yaml", "rolling-restart.yaml", "failover-drain.yaml")
+ON_CLASSIC = (
+    "failover-kill.yaml",
+    "rolling-restart.yaml",
+    "failover-drain.yaml",
+    "partition.yaml",
+    "slow-network.yaml",
+)
 KEEP_ALIVE = 4.0
 """Of every client of hang.yaml, seconds."""
 MS = 1_000_000
@@ -182,8 +188,8 @@ def test_restarted_one_after_the_other(classic: Lane) -> None:
     assert again
 
 
-def test_cut_off_from_the_others(quorum: Lane) -> None:
-    story: Story = quorum.of("partition.yaml")
+def test_cut_off_from_the_others(classic: Lane) -> None:
+    story: Story = classic.of("partition.yaml")
     fault = nothing_lost(story)
     assert fault["outage"]["seconds"] > 1
     assert fault["latency"]["during"]["delivery"]["max"] > 3
@@ -208,8 +214,8 @@ def test_taken_over_from_a_node_that_is_too_slow(quorum: Lane) -> None:
     assert all(each["session_present"] for each in kept)
 
 
-def test_slow_is_late_and_cuts_nobody(quorum: Lane) -> None:
-    story: Story = quorum.of("slow-network.yaml")
+def test_slow_is_late_and_cuts_nobody(classic: Lane) -> None:
+    story: Story = classic.of("slow-network.yaml")
     fault = nothing_lost(story)
     assert fault["affected"] == 0
     assert fault["latency"]["during"]["publish"]["max"] > 0.16
