@@ -98,6 +98,11 @@ class WorkerNews:
         return sum(each.away for each in self._progress.values())
 
     @property
+    def unique(self) -> int:
+        """Distinct deliveries so far."""
+        return sum(each.unique for each in self._progress.values())
+
+    @property
     def pending(self) -> int:
         """Clients of the connect stage that are neither."""
         return sum(each.pending for each in self._progress.values())

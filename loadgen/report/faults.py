@@ -98,7 +98,7 @@ def _notes(fault: Mapping[str, Any]) -> Iterator[str]:
     if sessions.get("present") or sessions.get("gone"):
         yield (
             f"sessions: {figures.count(sessions.get('present') or 0)} resumed, "
-            f"{figures.count(sessions.get('gone') or 0)} gone at the broker"
+            f"{figures.count(sessions.get('gone') or 0)} begun anew"
         )
     if moved := fault.get("moved"):
         yield "moved: " + ", ".join(f"{way['from']} → {way['to']} {way['clients']:,}" for way in moved)
@@ -185,9 +185,9 @@ def _late_notes(fault: Mapping[str, Any]) -> Iterator[str]:
     late = fault.get("redelivered") or {}
     if late.get("late"):
         yield (
-            f"{figures.count(late['late'])} messages were redelivered 30 s or more after they were due, "
-            f"the latest {figures.seconds(late.get('max_latency'))}: late is not lost "
-            "(quorum queues of RabbitMQ 4.3 wait 60 s)"
+            f"{figures.count(late['late'])} messages were redelivered 30 s or more after they were due"
+            + (f", the latest {figures.seconds(latest)}" if (latest := late.get("max_latency")) else "")
+            + ": late is not lost (quorum queues of RabbitMQ 4.3 wait 60 s)"
         )
     if late.get("dup_flagged"):
         yield f"{figures.count(late['dup_flagged'])} first deliveries carried the DUP flag: no duplicates"

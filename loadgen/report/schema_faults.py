@@ -107,7 +107,7 @@ FAULT: Schema = record(
         ),
         "sessions": record(
             "what the broker still knew of the clients",
-            {"present": whole("resumed"), "gone": whole("not known any more")},
+            {"present": whole("resumed"), "gone": whole("begun anew: not known any more, or a clean start")},
         ),
         "attempts": record("attempts to connect", _SPREAD),
         "backoff": record("seconds waited before attempts, added up for each outage", _SPREAD),

@@ -108,7 +108,7 @@ def test_a_fault_is_one_row_and_its_sentences(kill: dict[str, Any]) -> None:
     for words in (
         "injected at 25.000s, healed at 35.000s, all back at 26.590s, window closed at 38.000s",
         "acknowledged down from 25.0s to 26.5s, seen in bins of 0.1 s; at worst 0 % of",
-        "100 resumed, 0 gone",
+        "100 resumed, 0 begun anew",
         f"moved: {NODES[1]} → {NODES[2]} 100",
         "200 attempts to connect, at most 2 in one outage; waited in between: p50 200 ms",
         "PUBACK 0x83 (implementation specific error) 17 times, from 26s to 27s",
