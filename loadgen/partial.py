@@ -10,6 +10,7 @@ from loadgen.errors import ExitCode
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.snapshot import merge_time
 from loadgen.metrics.summary import summarise
+from loadgen.partial_faults import faults_of
 from loadgen.result import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def _partial(run: Run) -> dict[str, Any]:
     start = min((each.start_ns for each in timeline), default=0)
     end = max((each.end_ns for each in timeline), default=0)
     stages: dict[str, dict[str, Any]] = {}
-    for event in run.events():
+    events = run.events()
+    for event in events:
         if event.get("event") == "stage":
             stages[event["stage"]] = {
                 "name": event["stage"],
@@ -77,7 +79,7 @@ def _partial(run: Run) -> dict[str, Any]:
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
         | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
-        "faults": [],
+        "faults": faults_of(events, start),
         "generator": {
             "cpu": None,
             "rss_peak": max((each.gauge("rss") for each in timeline), default=0),

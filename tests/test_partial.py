@@ -7,6 +7,7 @@ import jsonschema
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
 from loadgen.partial import result_of
+from loadgen.report import text
 from loadgen.report.schema import RESULT_SCHEMA
 from loadgen.store import RunWriter, open_run
 
@@ -72,4 +73,29 @@ def test_killed_before_the_first_second(tmp_path: Path) -> None:
     result = result_of(open_run(writer.path)).result
     jsonschema.validate(result, RESULT_SCHEMA)
     assert result["duration"] == 0
+    writer.finish({})
+
+
+def test_the_faults_of_a_killed_run_are_told(tmp_path: Path) -> None:
+    writer = writer_of(tmp_path)
+    writer.snapshot(Snapshot(0, 0, int(10e9), int(11e9), "steady").to_json())
+    about = {"event": "fault", "fault": "kill", "number": 0, "kind": "kill", "nodes": ["127.0.0.2:8883"]}
+    for seconds, phase, more in (
+        (12.0, "injecting", {}),
+        (12.1, "killed", {"node": "rabbit2"}),
+        (12.2, "injected", {}),
+        (15.0, "healing", {}),
+        (15.5, "trouble", {"why": "could not be healed: no such node"}),
+    ):
+        writer.event({"ns": int(seconds * 1e9), **about, "phase": phase, **more})
+    writer.flush()
+    run = result_of(open_run(writer.path))
+    jsonschema.validate(run.result, RESULT_SCHEMA)
+    (fault,) = run.result["faults"]
+    assert (fault["name"], fault["outcome"], fault["nodes"]) == ("kill", "injected", ["127.0.0.2:8883"])
+    assert (fault["injected_at"], fault["injected_done_at"], fault["healing_at"]) == (2.0, 2.2, 5.0)
+    assert fault["healed_at"] is None
+    assert fault["steps"] == [{"what": "killed", "node": "rabbit2", "at": 2.1}]
+    assert fault["trouble"] == ["could not be healed: no such node"]
+    assert "kill" in text.render(run.result)
     writer.finish({})

@@ -25,7 +25,7 @@ RUN_HERE = {
     "fleet-50k.yaml",
 }
 RUN_THERE = set(FAILOVER)
-"""By `tests/truth/test_failover_rabbitmq.py`, on request (`LOADGEN_FAILOVER=1`): not in the gate yet."""
+"""By `tests/truth/test_failover_rabbitmq.py`."""
 
 SHORT_FLEET = (
     *("--set", "stages.connect.connect=250/s"),

@@ -114,7 +114,7 @@ class Low:
     """How long the fleet was down, between a fault's injection and its window's end."""
 
     tenths: int
-    """Width of a bin: the resolution."""
+    """Width of the widest bins among the low ones: the resolution."""
     seconds: float
     """Sum of the low bins."""
     first: int | None
@@ -143,45 +143,61 @@ def lows(curve: Curve, normal: Sequence[int], start: int, end: int) -> Low | Non
     total = sum(curve.counts.get(each, 0) for each in normal)
     if not total or load <= 0:
         return None
+    left = [each for each in range(curve.tenth(start), curve.tenth(end)) if _looked_at(curve, each)]
     if curve.metric == READY:
-        return _lows_in(curve, normal, (start, end), (1, 0.0), total / len(normal))
+        return _summed(curve, [_lows_in(curve, normal, left, (1, 0.0), total / len(normal))], start)
     unit = total / load  # of a tenth at 100 %
-    narrowest: Low | None = None
+    # In bins that hold little only a near standstill is no chance: where a part of the fleet is away, wider
+    # ones tell. Each looks at what the narrower ones have not called low, so that a short standstill neither
+    # hides a long weakness nor makes it out of nothing.
+    scales: list[_Scale] = []
     least = 1
     while (chosen := _width(curve, normal, unit, least)) is not None:
-        found = _lows_in(curve, normal, (start, end), chosen, unit)
-        if found.first is not None:
-            return found
-        # In bins that hold little only a near standstill is no chance: where a part of the fleet is away,
-        # wider ones tell.
-        narrowest = narrowest or found
+        scale = _lows_in(curve, normal, left, chosen, unit)
+        scales.append(scale)
+        found = {tenth for each in scale.low for tenth in each.tenths}
+        left = [each for each in left if each not in found]
         least = 2 * chosen[0]
-    return narrowest
+    return _summed(curve, scales, start) if scales else None
+
+
+def _looked_at(curve: Curve, tenth: int) -> bool:
+    return tenth in curve.counts and curve.load_in(tenth) > 0
 
 
 def _lows_in(
-    curve: Curve, normal: Sequence[int], window: tuple[int, int], chosen: tuple[int, float], unit: float
-) -> Low:
-    """Look at the window in bins of one width; `unit` is what a tenth holds at 100 %."""
-    start, end = window
+    curve: Curve, normal: Sequence[int], left: Sequence[int], chosen: tuple[int, float], unit: float
+) -> _Scale:
+    """Look at the tenths `left` in bins of one width; `unit` is what a tenth holds at 100 %."""
     width, spread = chosen
     load = sum(curve.load_in(each) for each in normal)
     expected_before = unit * width if curve.metric == READY else unit * width * load / len(normal)
     bins: list[_Bin] = []
-    for first in range(curve.tenth(start), curve.tenth(end) - width + 1, width):
-        loads = [curve.load_in(first + step) for step in range(width)]
-        if not all(loads) or not all(first + step in curve.counts for step in range(width)):
-            continue
-        count = sum(curve.counts[first + step] for step in range(width))
-        expected = unit if curve.metric == READY else unit * sum(loads)
+    for at in range(0, len(left) - width + 1, width):
+        tenths = left[at : at + width]
+        expected = unit if curve.metric == READY else unit * sum(map(curve.load_in, tenths))
         sigma = max(math.sqrt(expected), spread * expected / expected_before)
-        bins.append(_Bin(first, count, expected, 0.0 if curve.metric == READY else sigma))
-    return _summed(curve, bins, width, start)
+        count = sum(curve.counts[each] for each in tenths)
+        bins.append(_Bin(tenths, count, expected, 0.0 if curve.metric == READY else sigma))
+    beside = {at for at, (a, b) in enumerate(pairwise(bins)) if a.low and b.low}
+    beside |= {at + 1 for at in beside}
+    low = [each for at, each in enumerate(bins) if each.low and (each.plainly or at in beside)]
+    return _Scale(width, low, lasting=bool(low) and bins[-1] is low[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What bins of one width showed."""
+
+    width: int
+    low: list[_Bin]
+    lasting: bool
+    """The last bin is low."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bin:
-    first: int
+    tenths: Sequence[int]
     count: int
     expected: float
     sigma: float
@@ -212,17 +228,15 @@ def _width(curve: Curve, normal: Sequence[int], unit: float, least: int) -> tupl
     return None
 
 
-def _summed(curve: Curve, bins: Sequence[_Bin], width: int, start: int) -> Low:
-    beside = {a.first for a, b in pairwise(bins) if b.low and b.first - a.first == width}
-    beside |= {b.first for a, b in pairwise(bins) if a.low and b.first - a.first == width}
-    low = [each for each in bins if each.low and (each.plainly or each.first in beside)]
+def _summed(curve: Curve, scales: Sequence[_Scale], start: int) -> Low:
+    low = [each for scale in scales for each in scale.low]
     if not low:
-        return Low(width, 0.0, None, None, lasting=False, deepest=None)
+        return Low(scales[0].width, 0.0, None, None, lasting=False, deepest=None)
     return Low(
-        width,
-        len(low) * width / 10,
-        max(curve.time(low[0].first), start),
-        curve.time(low[-1].first + width),
-        lasting=bins[-1] is low[-1],
+        max(scale.width for scale in scales if scale.low),
+        sum(len(each.tenths) for each in low) / 10,
+        max(curve.time(min(each.tenths[0] for each in low)), start),
+        curve.time(max(each.tenths[-1] for each in low) + 1),
+        lasting=any(scale.lasting for scale in scales),
         deepest=min(each.count / each.expected for each in low),
     )

@@ -43,7 +43,7 @@ _OUTAGE: Schema = record(
         "last_low_end_at": _moment("end of the last low bin; null when none was low"),
         "lasting": flag("true when the rate was still low when the window closed"),
         "deepest": number("the smallest portion of the baseline that a low bin held", nullable=True),
-        "bin": number("width of a bin, seconds: the resolution of these figures"),
+        "bin": number("width of the widest bins that were low, seconds: the resolution of these figures"),
     },
 ) | {"type": ["object", "null"]}
 

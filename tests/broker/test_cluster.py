@@ -208,7 +208,7 @@ def test_a_node_that_cannot_start_tells_why_and_leaves_nothing(
 ) -> None:
     cluster, install = lone
     monkeypatch.setattr("loadgen.broker.launch.enabled_plugins", lambda: "[no_such_plugin].\n")
-    monkeypatch.setattr("loadgen.broker.launch.node_conf", lambda *_: "no.such.key = 1\n")
+    monkeypatch.setattr("loadgen.broker.launch.node_conf", lambda *_, **__: "no.such.key = 1\n")
     with pytest.raises(BrokerError, match="rabbit1@localhost ended while starting"):
         bring_up(cluster, install)
     assert processes_of(cluster.directory) == []

@@ -32,3 +32,31 @@ def test_a_standstill_keeps_the_narrow_bins() -> None:
     low = lows(found, baseline(found, 100 * TENTH), 100 * TENTH, 154 * TENTH)
     assert low is not None
     assert (low.tenths, low.seconds) == (1, 0.4)
+
+
+def test_a_standstill_does_not_hide_the_long_weakness_after_it() -> None:
+    """A killed node with classic sessions: 1.2 s of nothing, then a sixth is refused for a minute."""
+    found = curve([(100, 12), (12, 0), (600, 10), (100, 12)])
+    low = lows(found, baseline(found, 100 * TENTH), 100 * TENTH, 812 * TENTH)
+    assert low is not None
+    assert 55 <= low.seconds <= 63
+    assert low.first == 100 * TENTH
+    assert low.last is not None
+    assert abs(low.last / TENTH - 712) <= low.tenths
+    assert low.deepest == 0
+    assert low.tenths > 1
+    assert not low.lasting
+
+
+def test_a_standstill_is_not_made_longer_by_wider_bins() -> None:
+    found = curve([(100, 12), (12, 0), (600, 12)])
+    low = lows(found, baseline(found, 100 * TENTH), 100 * TENTH, 712 * TENTH)
+    assert low is not None
+    assert (low.seconds, low.tenths) == (1.2, 1)
+
+
+def test_a_weakness_that_lasts_is_not_over() -> None:
+    found = curve([(100, 12), (12, 0), (300, 10)])
+    low = lows(found, baseline(found, 100 * TENTH), 100 * TENTH, 412 * TENTH)
+    assert low is not None
+    assert low.lasting

@@ -6,7 +6,6 @@ the shipped scenarios in their short forms; each test looks at one of the runs.
 
 from __future__ import annotations
 
-import os
 import statistics
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,7 @@ from tests.unavailable import unavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-pytestmark = [
-    pytest.mark.rabbitmq,
-    # Not in the gate yet: as a whole it has not been seen to pass, and it takes some five minutes.
-    pytest.mark.skipif(not os.environ.get("LOADGEN_FAILOVER"), reason="asked for by LOADGEN_FAILOVER=1"),
-]
+pytestmark = pytest.mark.rabbitmq
 
 ON_CLASSIC = (
     "failover-kill.yaml",
