@@ -22,6 +22,7 @@ from loadgen.backend.messages import (
     StartStage,
 )
 from loadgen.backend.pool import WorkerPool
+from loadgen.broker_sampler import sampling
 from loadgen.certificate_rotation import local_cluster
 from loadgen.certificate_runner import CertificateRunner, Line
 from loadgen.engine.health import process_usage
@@ -176,10 +177,11 @@ class Coordinator:
             self.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
             self._certificates.begin(self.origin)
-            await self._run_stages()
-            await self._certificates.finish(over=self._over)
-            view, view_error = await self._look_to_the_end()
-            await self._finish()
+            async with sampling(self.target, self.writer):
+                await self._run_stages()
+                await self._certificates.finish(over=self._over)
+                view, view_error = await self._look_to_the_end()
+                await self._finish()
         finally:
             try:
                 # Whatever happened: no node is left as a fault made it.

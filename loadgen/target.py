@@ -33,6 +33,8 @@ class OpenTarget:
     management: Management | None = None
     """The management API, when the scenario names one."""
     nodes: tuple[str, ...] = ()
+    embedded: EmbeddedBroker | None = None
+    """The embedded broker, when it is the target."""
 
 
 def management_of(settings: ManagementSettings) -> Management:
@@ -97,7 +99,9 @@ def _embedded(scenario: Scenario) -> Iterator[OpenTarget]:
             }
         )
         resolved = scenario.model_copy(update={"target": target})
-        yield OpenTarget(resolved, "embedded", broker.version, view=broker, nodes=(broker.uri,))
+        yield OpenTarget(
+            resolved, "embedded", broker.version, view=broker, nodes=(broker.uri,), embedded=broker
+        )
 
 
 __all__ = ["ManagementError", "OpenTarget", "open_target"]

@@ -15,6 +15,7 @@ from loadgen.cli import call
 from loadgen.plan.needs import Machine
 from loadgen.report.schema import RESULT_SCHEMA
 from loadgen.run import default_workers
+from loadgen.store import open_run
 from tests.cli.conftest import certs, write_scenario
 from tests.cli.run_process import LoadgenProcess, result_of
 from tests.fakes.management_api import FakeManagementApi
@@ -61,8 +62,8 @@ def test_a_whole_run(tmp_path: Path, certs: Certs, capsys: pytest.CaptureFixture
     assert result["verdict"] == "pass"
     assert result["totals"]["delivered"] == result["totals"]["expected_deliveries"] > 0
     assert {path.name for path in folder.iterdir()} == {
-        "scenario.yaml", "plan.json", "snapshots.jsonl", "events.jsonl", "result.json", "histograms.hlog",
-        "report.html",
+        "scenario.yaml", "plan.json", "snapshots.jsonl", "events.jsonl", "brokers.jsonl", "result.json",
+        "histograms.hlog", "report.html",
     }  # fmt: skip
     log = read_log(folder / "histograms.hlog")
     metrics = {name: metric for name, metric in result["metrics"].items() if metric["count"]}
@@ -74,6 +75,10 @@ def test_a_whole_run(tmp_path: Path, certs: Certs, capsys: pytest.CaptureFixture
             # Ours never says more than the exact maximum, theirs gives the end of the bucket it is in.
             theirs = min(whole.get_value_at_percentile(percent), round(metric["max"] * 1e9))
             assert theirs == round(metric[key] * 1e9)
+    (node,) = open_run(folder).broker_samples()[0].nodes
+    assert node.running
+    assert node.footprint is not None
+    assert node.footprint > 1_000_000
     # The run as saved is the run as made.
     assert call(["plan", str(folder / "scenario.yaml")]) == 0
 
@@ -130,6 +135,33 @@ def test_a_monitoring_user_may_not_list_users_and_the_run_goes_on(
     monkeypatch.setattr("loadgen.view_check._LIMIT", 0.5)
     asyncio.run(main())
     assert any("were not looked up" in warning for warning in result_of(tmp_path)["warnings"])
+
+
+def test_the_brokers_are_sampled_while_it_runs_and_need_not_answer(
+    tmp_path: Path, certs: Certs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.view_check._LIMIT", 0.2)
+    monkeypatch.setattr("loadgen.broker.sampling.LIMIT_S", 0.2)
+
+    async def main() -> None:
+        async with FakeBroker(ssl=certs.server_context()) as broker, FakeManagementApi() as api:
+            api.users |= {f"dev{n}": [] for n in range(4)}
+            api.permissions |= {f"dev{n}": {"configure": "", "write": "", "read": ""} for n in range(4)}
+            api.nodes = [{"name": "a@b", "running": True, "mem_used": 500}]
+            api.stuck_paths = {"/api/nodes": 2}
+            write_scenario(tmp_path, certs, broker.port)
+            arguments = ["run", "small.yaml", "--set", management(api.uri), "--set", "stages.drain.drain=1s"]
+            arguments += ["--set", "target.management.sample_every=100ms", "--workers", "1", "--no-report"]
+            await asyncio.to_thread(call, [*arguments, "--view", "quiet"])
+
+    asyncio.run(main())
+    run = open_run(tmp_path / "runs/latest")
+    samples = run.broker_samples()
+    assert [sample.answered for sample in samples[:4]] == [True, True, False, True]
+    assert samples[3].nodes[0].memory == 500
+    assert samples[2].nodes[0].name == "a@b"
+    origin = min(snapshot.start_ns for snapshot in run.snapshots())
+    assert abs(samples[0].ns - origin) < 1e9, "the clock of the snapshots"
 
 
 def test_ctrl_c_while_only_the_brokers_view_is_waited_for(tmp_path: Path, certs: Certs) -> None:

@@ -101,14 +101,18 @@ class Management:
             await self._session.close()
             self._session = None
 
-    async def overview(self) -> dict[str, Any]:
+    def ask_another(self) -> None:
+        """Begin the next call with another node: this one took too long."""
+        self._uris.append(self._uris.pop(0))
+
+    async def overview(self, columns: Sequence[str] = ()) -> dict[str, Any]:
         """Read `/api/overview`: `rabbitmq_version`, `cluster_name`, `object_totals.connections` and more."""
-        result: dict[str, Any] = await self._request("GET", "/api/overview")
+        result: dict[str, Any] = await self._request("GET", "/api/overview", query=_only(columns))
         return result
 
-    async def nodes(self) -> list[dict[str, Any]]:
+    async def nodes(self, columns: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Read the nodes: `name`, `running`, `mem_used` (bytes), `fd_used`, `sockets_used` and more."""
-        result: list[dict[str, Any]] = await self._request("GET", "/api/nodes")
+        result: list[dict[str, Any]] = await self._request("GET", "/api/nodes", query=_only(columns))
         return result
 
     async def connections(self, columns: Sequence[str] = CONNECTION_COLUMNS) -> list[dict[str, Any]]:
@@ -225,7 +229,7 @@ class Management:
                     failures.append(refusal.what)
             except self._failures as error:
                 failures.append(f"{uri}: {_reason(error)}")
-            self._uris.append(self._uris.pop(0))  # this node does not answer: the next one is asked first
+            self.ask_another()  # this node does not answer: the next one is asked first
         raise ManagementError(
             "the management API does not answer: " + "; ".join(failures),
             "check target.management.uris, and that the plugin rabbitmq_management is enabled",
@@ -241,6 +245,11 @@ class Management:
         elif status == 404:
             mend = "check the virtual host and that this is a RabbitMQ 4 management address"
         return ManagementError(f"{where}: HTTP {status} {text[:300].strip()}", mend, status=status)
+
+
+def _only(columns: Sequence[str]) -> dict[str, str] | None:
+    """Ask for these keys of the answer; for all when there are none."""
+    return {"columns": ",".join(columns)} if columns else None
 
 
 async def _parsed(body: bytes) -> Any:  # noqa: ANN401 (JSON)

@@ -54,6 +54,14 @@ class ProcessRef:
         stat = _stat(self.pid) if self.alive() else None
         return stat[0] if stat else ""
 
+    def usage(self) -> tuple[float, int] | None:
+        """(CPU seconds so far, resident bytes), None when it is gone or there is no /proc."""
+        fields = _fields(self.pid)
+        if fields is None or (self.started and int(fields[19]) != self.started):
+            return None
+        ticks = int(fields[11]) + int(fields[12])  # in user and in kernel mode
+        return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
     def send(self, signal_number: int) -> None:
         """Send a signal; a process that is gone is no error."""
         if self.alive():
@@ -144,12 +152,20 @@ def processes_of(owner: Path) -> list[ProcessRef]:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """Read state and start time; the program's name may hold spaces and brackets, so cut after it."""
+    """Read state and start time."""
+    fields = _fields(pid)
+    return None if fields is None else (fields[0], int(fields[19]))
+
+
+def _fields(pid: int) -> list[str] | None:
+    """Read /proc/PID/stat from its third field on.
+
+    The second, the program's name, may hold spaces and brackets, so cut after it.
+    """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return fields[0], int(fields[19])
 
 
 def _signalable(pid: int) -> bool:

@@ -12,7 +12,7 @@ from loadgen.scenario.control import Control
 from loadgen.scenario.login import ClientIdField, Login, LoginField
 from loadgen.scenario.secret import Secret
 from loadgen.scenario.sources import SourceField
-from loadgen.scenario.units import NS_PER_S, PositiveDuration
+from loadgen.scenario.units import NS_PER_S, Duration, PositiveDuration
 from loadgen.scenario.uri import UriField, check_http_uri
 
 TlsVersion = Literal["1.2", "1.3"]
@@ -65,6 +65,8 @@ class Management(Strict):
     """Where its password is kept."""
     ca: Text | None = None
     """PEM file of the CA for https."""
+    sample_every: Duration = 5 * NS_PER_S
+    """How often the brokers are asked for memory, connections and queue depth during a run; `0s`: never."""
 
 
 class Timeouts(Strict):

@@ -1,8 +1,9 @@
 """A run on disk: written while it happens, read by everything that comes after.
 
 `runs/<utc-time>-<name>/` holds `scenario.yaml`, `plan.json`, `snapshots.jsonl` (one line per worker and
-interval), `events.jsonl`, and at the end `result.json`, `histograms.hlog` and `report.html`. Lines are
-flushed once a second, so a killed run keeps all but its last second.
+interval), `events.jsonl`, `brokers.jsonl` (what the brokers say of themselves), and at the end `result.json`,
+`histograms.hlog` and `report.html`. Lines are flushed once a second, so a killed run keeps all but its last
+second.
 
 `open_run` gives a `Run`: timeline, distributions, counters, stages, faults, events, ledger and result
 (docs/reading-a-run.md).

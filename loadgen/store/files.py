@@ -16,6 +16,7 @@ SCENARIO = "scenario.yaml"
 PLAN = "plan.json"
 SNAPSHOTS = "snapshots.jsonl"
 EVENTS = "events.jsonl"
+BROKERS = "brokers.jsonl"
 RESULT = "result.json"
 
 _INTERVAL = re.compile(r'"interval":(-?\d+)')

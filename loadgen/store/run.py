@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from loadgen.metrics.broker_sample import BrokerSample
 from loadgen.metrics.catalog import CODES, METRICS
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.ledger_result import LedgerResult, WorstPair
 from loadgen.metrics.snapshot import Snapshot, merge_time, merge_workers
 from loadgen.store.distribution import Distribution
 from loadgen.store.files import (
+    BROKERS,
     EVENTS,
     SCENARIO,
     SNAPSHOTS,
@@ -121,6 +123,14 @@ class Run:
         """Give the events, of one kind or all, with times in seconds since the start of the run."""
         origin = self.origin_ns
         return [event_of(each, origin) for each in self.events() if kind in (None, each.get("event"))]
+
+    def broker_samples(self) -> list[BrokerSample]:
+        """What the brokers said of themselves, in the order of time; empty when nobody asked them."""
+        samples = []
+        for line in lines(self.path / BROKERS):
+            with contextlib.suppress(ValueError):
+                samples.append(BrokerSample.from_json(line))
+        return samples
 
     # -- what was measured -----------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loadgen.errors import ConfigError
-from loadgen.store.files import EVENTS, PLAN, RESULT, SCENARIO, SNAPSHOTS
+from loadgen.store.files import BROKERS, EVENTS, PLAN, RESULT, SCENARIO, SNAPSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,11 @@ class RunWriter:
         line = json.dumps(event, separators=(",", ":"), default=str) + "\n"
         with self._keeping_trouble():
             self._events.write(line)
+
+    def broker_sample(self, sample: dict[str, Any]) -> None:
+        """Add what the brokers said of themselves; there is no file when they never did."""
+        with self._keeping_trouble(), (self.path / BROKERS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(sample, separators=(",", ":")) + "\n")
 
     def flush(self) -> None:
         """Hand all lines so far to the operating system."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +28,12 @@ class FakeManagementApi:
         self.topics: dict[str, dict[str, str]] = {}
         self.parameters: dict[str, Any] = {}
         self.connections: list[dict[str, Any]] = []
+        self.nodes: list[dict[str, Any]] = []
+        self.overview: dict[str, Any] = {"rabbitmq_version": "4.3.6"}
+        self.hanging: asyncio.Event | None = None
+        """While it is there, no answer is given until it is set."""
+        self.stuck_paths: dict[str, int] = {}
+        """Path → how many of its answers are given before one that does not come for a minute."""
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.queries: list[dict[str, str]] = []
@@ -40,6 +47,7 @@ class FakeManagementApi:
         app.add_routes(
             [
                 web.get("/api/overview", self._overview),
+                web.get("/api/nodes", self._nodes),
                 web.get("/api/users", self._users),
                 web.get("/api/global-parameters", self._parameters),
                 web.delete("/api/permissions/{vhost}/{user}", self._forbid),
@@ -68,14 +76,23 @@ class FakeManagementApi:
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.requests.append((request.method, request.raw_path.partition("?")[0]))
         self.queries.append(dict(request.query))
+        if self.hanging is not None:
+            await self.hanging.wait()
+        if (left := self.stuck_paths.get(request.path)) is not None:
+            self.stuck_paths[request.path] = left - 1
+            if left == 0:
+                await asyncio.sleep(60)
         if self.status is not None:
             return web.Response(status=self.status, text="out of order")
         if request.headers.get("Authorization") != self._login:
             return web.json_response({"error": "not_authorized"}, status=401)
         return await handler(request)
 
-    async def _overview(self, _: web.Request) -> web.Response:
-        return web.json_response({"rabbitmq_version": "4.3.6"})
+    async def _overview(self, request: web.Request) -> web.Response:
+        return web.json_response(_columns(request, self.overview))
+
+    async def _nodes(self, request: web.Request) -> web.Response:
+        return web.json_response([_columns(request, node) for node in self.nodes])
 
     async def _parameters(self, _: web.Request) -> web.Response:
         return web.json_response([{"name": name, "value": value} for name, value in self.parameters.items()])
@@ -126,3 +143,9 @@ class FakeManagementApi:
         found = len(left) < len(self.connections)
         self.connections = left
         return web.Response(status=204 if found else 404)
+
+
+def _columns(request: web.Request, row: dict[str, Any]) -> dict[str, Any]:
+    """As the API does with `?columns=`."""
+    wanted = request.query.get("columns")
+    return row if wanted is None else {key: row[key] for key in wanted.split(",") if key in row}

@@ -1,0 +1,66 @@
+"""Takes samples of the brokers beside the run and writes them into its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from loadgen.broker.management import ManagementError
+from loadgen.broker.sampling import ClusterSamples, EmbeddedSamples
+from loadgen.certificate_rotation import local_cluster
+from loadgen.target import management_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from loadgen.broker.sampling import SampleSource
+    from loadgen.store import RunWriter
+    from loadgen.target import OpenTarget
+
+EMBEDDED_EVERY_S = 5.0
+"""How often the embedded broker is looked at."""
+
+
+@contextlib.asynccontextmanager
+async def sampling(target: OpenTarget, writer: RunWriter) -> AsyncIterator[None]:
+    """Sample the target's brokers while the block runs, if they tell anything and the scenario wants it."""
+    async with contextlib.AsyncExitStack() as opened:
+        found = await _source(target, opened)
+        if found is not None:
+            task = asyncio.create_task(_sample(*found, writer))
+            opened.push_async_callback(_end, task)
+        yield
+
+
+async def _source(target: OpenTarget, opened: contextlib.AsyncExitStack) -> tuple[SampleSource, float] | None:
+    """Whom to ask, and how often, s; None when there is nobody."""
+    if target.embedded is not None:
+        return EmbeddedSamples(target.embedded), EMBEDDED_EVERY_S
+    settings = target.scenario.target.management
+    if settings is None or not settings.sample_every:
+        return None
+    cluster = local_cluster(target.scenario.target)
+    try:
+        # One of its own: which node is asked first is no business of the broker's view or the faults.
+        management = await opened.enter_async_context(management_of(settings))
+    except ManagementError:
+        return None  # `open_target` has said it
+    local = cluster.directory if cluster is not None else None
+    return ClusterSamples(management, local), settings.sample_every / 1e9
+
+
+async def _sample(source: SampleSource, every_s: float, writer: RunWriter) -> None:
+    """Take a sample now and every so often; one that comes late is not made up for."""
+    due = monotonic()
+    while True:
+        writer.broker_sample(await source.sample())
+        due = max(due + every_s, monotonic())
+        await asyncio.sleep(due - monotonic())
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
