@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from loadgen.abort_watch import AbortWatch
 from loadgen.backend.messages import (
     Begin,
     Failed,
@@ -129,6 +130,9 @@ class Coordinator:
         self._changed = asyncio.Event()
         self._interruption = Interruption(self._changed.set)
         self._stages: list[dict[str, Any]] = []
+        self._abort_watch = AbortWatch(plan.scenario.parsed_thresholds())
+        self._aborted = ""
+        """Why the run is ended early; empty when it is not."""
         self._view = ViewCheck(local_cluster(target.scenario.target))
         self._settled = False
         self._via = via
@@ -210,6 +214,7 @@ class Coordinator:
             view=view,
             view_error=view_error,
             interrupted=self._interruption.requested,
+            aborted=self._aborted,
             workers=self.workers,
             lost_workers=self._news.lost,
             lagging=self._news.silence,
@@ -270,7 +275,7 @@ class Coordinator:
 
     @property
     def _over(self) -> bool:
-        return self._interruption.requested or bool(self._news.lost)
+        return self._interruption.requested or bool(self._aborted) or bool(self._news.lost)
 
     async def _run_stage(self, stage: Stage, at: int) -> int:
         """Run one stage from `at` on; gives the time of its end (monotonic ns)."""
@@ -510,8 +515,18 @@ class Coordinator:
         self.writer.flush()
         while (interval := self.tally.next_interval()) is not None:
             self.faults.second(interval)
+            self._judge_early(interval.end_ns)
             if self._observer.on_second is not None:
                 self._observer.on_second(interval, self)
+
+    def _judge_early(self, now: int) -> None:
+        """End the run when a threshold with `abort_on_fail` has been broken for long enough (now: ns)."""
+        if self._over:
+            return
+        self._aborted = self._abort_watch.second(self.tally, self._stages, (now - self.origin) / 1e9)
+        if self._aborted:
+            self.writer.event({"ns": monotonic_ns(), "event": "aborted", "why": self._aborted})
+            self._note(f"ending early: {self._aborted}")
 
     def _give_up_the_silent(self) -> None:
         for worker, seconds in self._news.silent():

@@ -80,7 +80,7 @@ def fault_results(  # noqa: PLR0917 - called once, by name in its docstring
         _add_window(
             results, "during", name, timeline, [(each.injected_ns, each.closed_ns) for each in named], span
         )
-        after = [(each.closed_ns, _calm_until(each, records, span)) for each in named]
+        after = [_after(each, records, span) for each in named]
         _add_window(results, "after", name, timeline, after, span)
         if classify is not None:
             parts = [classify(_spans(together, marks)) for together in _overlapping(named)]
@@ -164,10 +164,18 @@ def _overlapping(records: Sequence[FaultRecord]) -> list[list[FaultRecord]]:
     return groups
 
 
-def _calm_until(record: FaultRecord, records: Sequence[FaultRecord], span: RunSpan) -> int:
-    """The end of what is looked at after a window: as long as a baseline, and not into the next fault."""
-    later = (each.injected_ns for each in records if each.injected_ns >= record.closed_ns)
-    return min(record.closed_ns + BASELINE_SECONDS * _SECOND, min(later, default=span.end))
+def _after(record: FaultRecord, records: Sequence[FaultRecord], span: RunSpan) -> tuple[int, int]:
+    """What is looked at after a window: as long as a baseline, and not into the next fault.
+
+    Where another fault's window is open when it closes, or opens before a whole interval has passed, what
+    follows belongs to both: it begins when that one closes, too.
+    """
+    start = record.closed_ns
+    for each in sorted(records, key=lambda other: other.injected_ns):
+        if each.injected_ns and each.injected_ns < start + _SECOND:
+            start = max(start, each.closed_ns)
+    later = (each.injected_ns for each in records if each.injected_ns >= start)
+    return start, min(start + BASELINE_SECONDS * _SECOND, min(later, default=span.end))
 
 
 def _add_window(  # noqa: PLR0917 - one call for each word

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import loadgen
+from loadgen.abort_watch import durations_of
 from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
 from loadgen.expectations import expectation_faults, expectation_rows
@@ -19,7 +20,7 @@ from loadgen.machine import available_cores
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.delivery import PublisherLog
 from loadgen.metrics.summary import summarise
-from loadgen.metrics.threshold import RUN, ThresholdResult, evaluate
+from loadgen.metrics.threshold import ThresholdResult, evaluate
 from loadgen.metrics.verdict import Verdict, exit_code, merge_verdicts
 from loadgen.scenario.thresholds import ThresholdSpec
 
@@ -54,6 +55,8 @@ class Findings:
     view: ViewResult | None
     view_error: str = ""
     interrupted: bool = False
+    aborted: str = ""
+    """Why a threshold with `abort_on_fail` ended the run early; empty when none did."""
     workers: int = 1
     lost_workers: list[str] = field(default_factory=list)
     """What became of each worker that did not finish."""
@@ -68,6 +71,11 @@ class Findings:
     steps_say: list[tuple[Verdict, str]] = field(default_factory=list)
     """What the certificate steps add to the verdict."""
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether the run was ended before its stages were over: what did not happen is no failure then."""
+        return self.interrupted or bool(self.aborted)
+
 
 @dataclass(slots=True)
 class _Judgement:
@@ -75,6 +83,7 @@ class _Judgement:
     verdict: Verdict
     reasons: list[str]
     expectations: list[dict[str, Any]]
+    warnings: list[str]
 
 
 def build_result(findings: Findings) -> dict[str, Any]:
@@ -104,6 +113,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "started_at": findings.started_at,
         "duration": findings.duration,
         "interrupted": findings.interrupted,
+        "aborted": findings.aborted or None,
         "totals": {
             "clients": len(findings.plan.clients),
             "connected": connected,
@@ -139,7 +149,12 @@ def build_result(findings: Findings) -> dict[str, Any]:
             "view": findings.view.to_dict() if findings.view else None,
         },
         "environment": _environment(findings),
-        "warnings": findings.warnings + _unanswered(totals) + _unpromised(findings, totals),
+        "warnings": [
+            *findings.warnings,
+            *judged.warnings,
+            *_unanswered(totals),
+            *_unpromised(findings, totals),
+        ],
     }
 
 
@@ -245,10 +260,7 @@ def _environment(findings: Findings) -> dict[str, Any]:
 def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
     scenario = findings.plan.scenario
     stages = {name: sums.snapshot(name) for name, sums in findings.tally.stages.items()}
-    durations = {stage["name"]: stage["duration"] for stage in findings.stages if stage["duration"]}
-    durations[RUN] = sum(
-        stage["duration"] or 0.0 for stage in findings.stages if stage["kind"] == "hold" and stage["record"]
-    )
+    durations = durations_of(findings.stages)
     rows: list[tuple[ThresholdResult, bool]] = [
         (each, False)
         for each in evaluate(
@@ -260,28 +272,48 @@ def _judge(findings: Findings, totals: Snapshot) -> _Judgement:
             windows=findings.fault_results.windows,
             window_seconds=findings.fault_results.window_seconds,
             window_ledgers=findings.fault_results.window_ledgers,
+            run_counts=_run_counts(findings),
         )
     ]
-    named = {spec.metric for spec in scenario.parsed_thresholds() if not spec.selector}
+    named = {
+        spec.metric for spec in scenario.parsed_thresholds() if not spec.selector and spec.level == "fail"
+    }
     rows += [
         (_of_generator(each), True)
-        for each in evaluate(_defaults(findings, totals, named), totals, findings.ledger, durations, stages)
+        for each in evaluate(
+            _defaults(findings, totals, named),
+            totals,
+            findings.ledger,
+            durations,
+            stages,
+            run_counts=_run_counts(findings),
+        )
     ]
-    verdicts = [each.verdict for each, _ in rows]
-    # What `_checks` says of the generator says more than its default thresholds.
+    # A run that was ended early lacks what was to come: that thresholds have no data then is no news. Of the
+    # generator `_checks` says more than its default thresholds.
+    counted = [
+        (each, default)
+        for each, default in rows
+        if each.level == "fail" and not (findings.aborted and each.verdict is Verdict.INVALID)
+    ]
+    verdicts = [each.verdict for each, _ in counted]
     reasons = [
-        each.reason for each, default in rows if each.reason and not (default and each.metric in _HEALTH)
+        each.reason for each, default in counted if each.reason and not (default and each.metric in _TOLD)
     ]
+    if findings.aborted:
+        verdicts.append(Verdict.FAIL)
+        reasons.insert(0, f"ended early: {findings.aborted}")
     expectations = expectation_rows(
         findings.plan,
         findings.finals,
-        complete=not findings.interrupted and not findings.lost_workers,
+        complete=not findings.ended_early and not findings.lost_workers,
     )
-    for verdict, reason in [*expectation_faults(expectations), *_checks(findings, totals)]:
+    for verdict, reason in [*expectation_faults(expectations), *_checks(findings, totals, named)]:
         verdicts.append(verdict)
         reasons.append(reason)
     thresholds = [{**each.to_dict(), "default": default} for each, default in rows]
-    return _Judgement(thresholds, merge_verdicts(verdicts), reasons, expectations)
+    warnings = [each.reason for each, _ in rows if each.level == "warn" and each.reason]
+    return _Judgement(thresholds, merge_verdicts(verdicts), reasons, expectations, warnings)
 
 
 def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[ThresholdSpec]:
@@ -294,6 +326,8 @@ def _defaults(findings: Findings, totals: Snapshot, named: set[str]) -> list[Thr
         defaults.append(ThresholdSpec("messages_lost", {}, "count == 0", "count", "==", 0.0))
     if totals.select("send_lag").count and "send_lag" not in named:
         defaults.append(_at_most("send_lag", limits.send_lag))
+    if _run_counts(findings) and _NEVER not in named:
+        defaults.append(ThresholdSpec(_NEVER, {}, "count == 0", "count", "==", 0.0))
     if "loop_lag" not in named and totals.select("loop_lag").count:
         defaults.append(_at_most("loop_lag", limits.loop_lag))
     return defaults
@@ -310,7 +344,14 @@ def _at_most(metric: str, limit_ns: int) -> ThresholdSpec:
     return ThresholdSpec(metric, {}, f"p99 <= {limit_ns / 1e6:g}ms", "p99", "<=", limit_ns / 1e9)
 
 
-def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
+def _run_counts(findings: Findings) -> dict[str, int]:
+    """What only the workers' last words tell; nothing when the clients still had time to connect."""
+    if findings.ended_early or findings.lost_workers:
+        return {}
+    return {_NEVER: sum(final.never_connected for final in findings.finals)}
+
+
+def _checks(findings: Findings, totals: Snapshot, named: set[str]) -> list[tuple[Verdict, str]]:
     """What makes a run fail or prove nothing, beyond thresholds."""
     found: list[tuple[Verdict, str]] = [(Verdict.INVALID, lost) for lost in findings.lost_workers]
     limits = findings.plan.scenario.generator
@@ -325,7 +366,7 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
                 f"a worker was silent for {findings.lagging:.1f}s: it was overloaded or stopped",
             )
         )
-    if never and not findings.interrupted:
+    if never and not findings.ended_early and _NEVER not in named:
         found.append(
             (Verdict.FAIL, f"{never} of {clients} clients were never connected and subscribed{_why(totals)}")
         )
@@ -338,12 +379,12 @@ def _checks(findings: Findings, totals: Snapshot) -> list[tuple[Verdict, str]]:
                 f"the broker sees {wrong} of {findings.view.checked} clients otherwise than they are",
             )
         )
-    if not findings.interrupted:
+    if not findings.ended_early:
         found += findings.steps_say
     if findings.view_error:
         found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
     if (
-        not findings.interrupted
+        not findings.ended_early
         and _wanted_publishers(findings.plan)
         and not totals.count("published")
         and not never
@@ -365,7 +406,7 @@ def _wanted_publishers(plan: Plan) -> bool:
 def _of_faults(findings: Findings) -> list[tuple[Verdict, str]]:
     """What faults add: those that did not go as planned, and clients that are not back at the end."""
     # Who interrupts a run knows that faults were still to come, and that nodes may just be down.
-    cut_short = findings.interrupted or bool(findings.lost_workers)
+    cut_short = findings.ended_early or bool(findings.lost_workers)
     found = [
         (Verdict.INVALID, trouble)
         for run in findings.faults
@@ -381,7 +422,7 @@ def _of_faults(findings: Findings) -> list[tuple[Verdict, str]]:
 def _nothing_got_through(findings: Findings, totals: Snapshot) -> list[str]:
     """Name what broke no promise and yet is no pass: not one message taken, or not one delivered."""
     ledger = findings.ledger
-    if findings.interrupted or ledger is None or not ledger.expected:
+    if findings.ended_early or ledger is None or not ledger.expected:
         return []
     found = []
     if totals.count("publish_errors") and not totals.count("acknowledged"):
@@ -403,6 +444,9 @@ def _dropped(findings: Findings, totals: Snapshot, never: int) -> int:
 
 _LONGEST_SILENCE = 3.0
 _HEALTH = ("send_lag", "loop_lag")
+_NEVER = "clients_never_connected"
+_TOLD = (*_HEALTH, _NEVER)
+"""Of these `_checks` says in words what their default thresholds say in figures."""
 
 
 def _why(totals: Snapshot) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["histogram", "counter"]
-Source = Literal["group", "worker", "ledger"]
+Source = Literal["group", "worker", "ledger", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Metric:
     """What is stored: histograms nanoseconds, counters whole numbers of this."""
     description: str
     source: Source = "group"
-    """`group`: recorded for each group; `worker`: for each worker; `ledger`: known when the run has ended."""
+    """`group`: recorded for each group; `worker`: for each worker; `ledger`, `run`: known when the run has
+    ended, from the ledger or from what the workers said last."""
 
 
 def _histogram(name: str, description: str, source: Source = "group") -> Metric:
@@ -110,6 +111,12 @@ _ALL = (
     _counter("messages_recovered", "messages", "not acknowledged and delivered all the same", "ledger"),
     _counter("messages_indeterminate", "messages", "not delivered, and no promise broken", "ledger"),
     _counter("messages_unexpected", "messages", "delivered and never sent, or not subscribed for", "ledger"),
+    _counter(
+        "clients_never_connected",
+        "clients",
+        "clients that were never connected and subscribed, of those that the brokers were to let in",
+        "run",
+    ),
     _counter("messages_reordered", "messages", "overtaken by a later message of its publisher", "ledger"),
 )
 
@@ -141,6 +148,7 @@ _SELECTORS: dict[Source, tuple[str, ...]] = {
     "group": ("group", "stage", "during", "after"),
     "worker": ("stage", "during", "after"),
     "ledger": ("during",),
+    "run": (),
 }
 THRESHOLD_SELECTORS: dict[str, tuple[str, ...]] = {metric.name: _SELECTORS[metric.source] for metric in _ALL}
 """What a threshold on each metric may be selected by: the ledger is kept for the run and for each fault."""

@@ -71,6 +71,10 @@ class Spec(Protocol):
     def value(self) -> float:
         """Seconds for durations, a number for counts, events per second for rates."""
 
+    @property
+    def level(self) -> str:
+        """`fail`, or `warn`: that it is broken is reported, and fails nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class ThresholdResult:
@@ -85,10 +89,13 @@ class ThresholdResult:
     verdict: Verdict
     reason: str
     """One line for people; empty when the threshold holds."""
+    level: str = "fail"
+    """`fail`, or `warn`: whatever its verdict, it does not count for the run's."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the object for `result.json`."""
-        return {**asdict(self), "verdict": self.verdict.value}
+        """Give the object for `result.json`; what does not hold at level `warn` has that for a verdict."""
+        warns = self.level == "warn" and self.verdict is not Verdict.PASS
+        return {**asdict(self), "verdict": "warn" if warns else self.verdict.value}
 
 
 class _NotMeasuredError(Exception):
@@ -104,6 +111,7 @@ class _Evidence:
     windows: Mapping[Window, Snapshot]
     window_seconds: Mapping[Window, float]
     window_ledgers: Mapping[str, LedgerResult]
+    run_counts: Mapping[str, int]
 
 
 def evaluate(
@@ -116,6 +124,7 @@ def evaluate(
     windows: Mapping[Window, Snapshot] | None = None,
     window_seconds: Mapping[Window, float] | None = None,
     window_ledgers: Mapping[str, LedgerResult] | None = None,
+    run_counts: Mapping[str, int] | None = None,
 ) -> list[ThresholdResult]:
     """Hold every threshold against the measurements, in the order given.
 
@@ -129,13 +138,21 @@ def evaluate(
             a fault that is repeated also by its own name: the intervals of any of its repetitions.
         window_seconds: How long those intervals are together; rates need them.
         window_ledgers: What became of the messages sent during each fault, by the same names.
+        run_counts: Counts that are known at the end only, by metric; none of them is measured when left out.
 
     Returns:
         One result a threshold; no samples, an unknown metric or an unsettled ledger make it invalid, never a
         quiet pass.
     """
     evidence = _Evidence(
-        totals, ledger, durations, stages or {}, windows or {}, window_seconds or {}, window_ledgers or {}
+        totals,
+        ledger,
+        durations,
+        stages or {},
+        windows or {},
+        window_seconds or {},
+        window_ledgers or {},
+        run_counts or {},
     )
     return [_evaluate(spec, evidence) for spec in specs]
 
@@ -155,7 +172,7 @@ def _evaluate(spec: Spec, evidence: _Evidence) -> ThresholdResult:
         doubt = _doubt(_ledger(spec, evidence)) if METRICS[spec.metric].source == "ledger" else ""
         if holds and doubt:
             verdict, reason = Verdict.INVALID, f"{name}: {doubt}"
-    return ThresholdResult(name, spec.expression, spec.statistic, value, verdict, reason)
+    return ThresholdResult(name, spec.expression, spec.statistic, value, verdict, reason, spec.level)
 
 
 def _measure(spec: Spec, evidence: _Evidence) -> float:
@@ -167,6 +184,10 @@ def _measure(spec: Spec, evidence: _Evidence) -> float:
         raise _NotMeasuredError(f"cannot be selected by {', '.join(unknown)}")
     if metric.source == "ledger":
         return _statistic_of_count(spec, _from_ledger(spec, _ledger(spec, evidence)), evidence)
+    if metric.source == "run":
+        if metric.name not in evidence.run_counts:
+            raise _NotMeasuredError("the run ended before that could be told")
+        return _statistic_of_count(spec, evidence.run_counts[metric.name], evidence)
     snapshot, group = _intervals(spec, evidence), spec.selector.get("group")
     if metric.kind == "counter":
         return _statistic_of_count(spec, snapshot.count(spec.metric, group), evidence)
@@ -194,7 +215,9 @@ def _intervals(spec: Spec, evidence: _Evidence) -> Snapshot:
 
 def _nothing_in(window: Window) -> str:
     word, _ = window
-    return "the fault never happened" if word == "during" else "nothing was measured after the fault"
+    if word == "during":
+        return "the fault never happened"
+    return "nothing was measured after the fault: leave a second or more between its end and the run's"
 
 
 def _statistic_of_histogram(spec: Spec, snapshot: Snapshot, group: str | None, evidence: _Evidence) -> float:

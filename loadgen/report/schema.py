@@ -127,7 +127,11 @@ _THRESHOLD = record(
         "metric": text("the metric it is about, with its selector"),
         "statistic": text("`p99`, `count`, `rate` …"),
         "value": number("what was measured: seconds, a count, or per second", nullable=True),
-        "verdict": text("invalid when there was no sample", enum=_VERDICTS),
+        "verdict": text(
+            "invalid when there was no sample; warn when it does not hold, or has no sample, at level `warn`",
+            enum=[*_VERDICTS, "warn"],
+        ),
+        "level": text("whether it counts for the run's verdict", enum=["fail", "warn"]),
         "reason": text("why it is not a pass; may be empty", nullable=True),
         "default": flag("true when loadgen added it (no lost messages, for one)"),
     },
@@ -269,6 +273,11 @@ RESULT_SCHEMA: Schema = record(
         "run_id": text("name of the run's folder"),
         "started_at": text("start, UTC", format="date-time"),
         "duration": number("seconds from start to end"),
+        "aborted": text(
+            "why a threshold with `abort_on_fail` ended the run early: the figures cover what ran; null when "
+            "none did",
+            nullable=True,
+        ),
         "interrupted": flag("true when stopped by Ctrl-C or SIGTERM: the figures cover what ran"),
         "totals": _TOTALS,
         "ledger": _LEDGER,

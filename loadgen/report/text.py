@@ -27,7 +27,16 @@ PERCENTILES: tuple[tuple[str, str], ...] = (
 )
 """Keys of a metric in result.json, with the heading each has in a table."""
 
-_COLOURS = {"pass": "32", "fail": "31", "invalid": "33", "bad": "31", "odd": "33", "head": "1", "quiet": "2"}
+_COLOURS = {
+    "pass": "32",
+    "fail": "31",
+    "invalid": "33",
+    "warn": "33",
+    "bad": "31",
+    "odd": "33",
+    "head": "1",
+    "quiet": "2",
+}
 _SHOWN_LINES = 5
 """How many view mismatches or worst pairs the text shows; the HTML report shows all that were kept."""
 
@@ -296,7 +305,8 @@ def _verdict(result: Mapping[str, Any], paint: Paint) -> list[str]:
     verdict = str(result.get("verdict") or "invalid")
     code = result.get("exit_code")
     words = paint(f"VERDICT {verdict.upper()}", verdict)
-    stopped = ", interrupted: the figures cover what ran" if result.get("interrupted") else ""
+    cut = "interrupted" if result.get("interrupted") else "ended early" if result.get("aborted") else ""
+    stopped = f", {cut}: the figures cover what ran" if cut else ""
     reasons = [clean(reason) for reason in result.get("reasons") or []]
     return [
         *(f"  - {reason}" for reason in reasons),

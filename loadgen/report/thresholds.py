@@ -10,8 +10,8 @@ from loadgen.report import figures
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MARKS = {"pass": "✓", "fail": "✗", "invalid": "!"}
-"""The marks k6 users know, and `!` for what could not be measured."""
+MARKS = {"pass": "✓", "fail": "✗", "invalid": "!", "warn": "~"}
+"""The marks k6 users know, `!` for what could not be measured, `~` for what is broken and only a warning."""
 
 
 @dataclass(frozen=True, slots=True)

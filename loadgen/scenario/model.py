@@ -25,6 +25,7 @@ from loadgen.scenario.publishing import Lanes, Payload, Publish, Will
 from loadgen.scenario.secret import Secret
 from loadgen.scenario.stages import Load, Stage
 from loadgen.scenario.target import Management, Target, Timeouts, TlsSettings
+from loadgen.scenario.threshold_rules import Rule, ThresholdRule
 from loadgen.scenario.thresholds import ThresholdSpec, parse_thresholds
 from loadgen.scenario.units import PositiveDuration
 from loadgen.scenario.uri import Uri
@@ -59,6 +60,7 @@ __all__ = [
     "Stage",
     "Subscribe",
     "Target",
+    "ThresholdRule",
     "ThresholdSpec",
     "Timeouts",
     "TlsSettings",
@@ -103,7 +105,12 @@ class Scenario(Strict):
     """What happens to the clients' certificates meanwhile."""
     thresholds: dict[
         str,
-        Annotated[tuple[Text, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])],
+        Annotated[
+            tuple[Rule, ...],
+            BeforeValidator(
+                one_or_many, json_schema_input_type=str | ThresholdRule | list[str | ThresholdRule]
+            ),
+        ],
     ] = Field(default={})
     """What must hold: expressions such as `p99 < 250ms` by metric."""
     generator: GeneratorLimits = GeneratorLimits()

@@ -19,6 +19,7 @@ from loadgen.scenario.groups import Group
 from loadgen.scenario.identities import IdentitySet
 from loadgen.scenario.stages import Stage
 from loadgen.scenario.target import Target
+from loadgen.scenario.threshold_rules import ThresholdRule
 
 _STAND_INS: dict[str | int, object] = {
     "clients": 1,
@@ -53,7 +54,7 @@ class Parts:
     identities: Mapping[str, IdentitySet | None]
     groups: Mapping[str, Group | None]
     stages: Sequence[Stage | None]
-    thresholds: Mapping[str, Sequence[str]]
+    thresholds: Mapping[str, Sequence[ThresholdRule]]
     embedded: bool = False
     """Whether the target is the embedded broker."""
     target: Target | None = None
@@ -92,7 +93,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
         {name: _try(IdentitySet, value) for name, value in identities.items()},
         {name: _try(Group, value) for name, value in groups.items()},
         [_try(Stage, value) for value in stages] if isinstance(stages, list) else [],
-        {key: found for key, value in thresholds.items() if (found := _texts(value)) is not None},
+        {key: _rules(value) for key, value in thresholds.items()},
         target.get("kind") == "embedded",
         _try(Target, target),
         with_names([_try(Fault, value) for value in faults]) if isinstance(faults, list) else (),
@@ -135,8 +136,11 @@ def _try(model: type[Model], value: object) -> Model | None:
         return None
 
 
-def _texts(value: object) -> tuple[str, ...] | None:
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list):
-        return None
-    return tuple(text for text in texts if isinstance(text, str)) or None
+_ANY_METRIC = ThresholdRule(threshold="count >= 0")
+
+
+def _rules(value: object) -> tuple[ThresholdRule, ...]:
+    """Those that are right, each in its place; where one is wrong stands what is right for any metric."""
+    written = value if isinstance(value, list) else [value]
+    rules = [_try(ThresholdRule, {"threshold": each} if isinstance(each, str) else each) for each in written]
+    return tuple(rule or _ANY_METRIC for rule in rules)

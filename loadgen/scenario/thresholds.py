@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from loadgen.errors import ConfigError, Problem
 from loadgen.scenario.suggest import did_you_mean
+from loadgen.scenario.threshold_rules import ThresholdRule
 from loadgen.scenario.units import NS_PER_S, parse_duration, parse_rate
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class ThresholdSpec:
     """One of `OPERATORS`."""
     value: float
     """Seconds for durations, a number for `count`, events per second for rates."""
+    level: str = "fail"
+    """`fail`, or `warn`: that it is broken is reported, and fails nothing."""
+    abort_after: float | None = None
+    """How many seconds at a stretch it may be broken before the run is ended early; None: to the end."""
 
 
 class _RefusedError(Exception):
@@ -142,8 +147,11 @@ def _refused(error: PydanticCustomError) -> _RefusedError:
     return _RefusedError(str(context.get("what", error.message())), str(context.get("mend", "")))
 
 
-def parse_thresholds(thresholds: Mapping[str, Sequence[str]]) -> tuple[ThresholdSpec, ...]:
+def parse_thresholds(thresholds: Mapping[str, Sequence[str | ThresholdRule]]) -> tuple[ThresholdSpec, ...]:
     """Parse all thresholds of a scenario.
+
+    Args:
+        thresholds: by key; each one an expression, or a rule with one.
 
     Raises:
         ConfigError: all that is malformed.
@@ -154,23 +162,32 @@ def parse_thresholds(thresholds: Mapping[str, Sequence[str]]) -> tuple[Threshold
     if problems:
         raise ConfigError(problems)
     specs = []
-    for key, expressions in thresholds.items():
+    for key, rules in thresholds.items():
         metric, selector = split_key(key)
-        for expression in expressions:
-            statistic, operator, value, _ = parse_expression(expression)
-            specs.append(ThresholdSpec(metric, selector, expression.strip(), statistic, operator, value))
+        for rule in map(_rule, rules):
+            text = rule.threshold.strip()
+            statistic, operator, value, _ = parse_expression(text)
+            specs.append(
+                ThresholdSpec(
+                    metric, selector, text, statistic, operator, value, rule.level, rule.abort_after
+                )
+            )
     return tuple(specs)
 
 
+def _rule(written: str | ThresholdRule) -> ThresholdRule:
+    return ThresholdRule(threshold=written) if isinstance(written, str) else written
+
+
 def threshold_problems(
-    thresholds: Mapping[str, Sequence[str]],
+    thresholds: Mapping[str, Sequence[str | ThresholdRule]],
     metrics: Mapping[str, str] | None = None,
     selectors: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[tuple[str, int | None, str, str]]:
     """Find what is wrong in the thresholds.
 
     Args:
-        thresholds: expressions by key, as in the file.
+        thresholds: expressions, or rules with one, by key, as in the file.
         metrics: known metrics and their kinds (`duration`, `count`, `rate`); without it only the grammar
             is checked.
         selectors: what each of those metrics can be selected by; anything when left out.
@@ -178,8 +195,9 @@ def threshold_problems(
     Yields:
         Key, index of the expression (None for the key itself), what is wrong, and the mend.
     """
-    for key, expressions in thresholds.items():
-        metric = None
+    for key, rules in thresholds.items():
+        metric: str | None = None
+        selector: Mapping[str, str] = {}
         try:
             metric, selector = _split_key(key)
             if metrics is not None and metric not in metrics:
@@ -187,13 +205,16 @@ def threshold_problems(
             _check_selector(metric, selector, (selectors or {}).get(metric, SELECTORS))
         except _RefusedError as refused:
             yield key, None, refused.what, refused.mend
-        if not expressions:
+        if not rules:
             yield key, None, "has no expression", _EXAMPLE
-        for index, expression in enumerate(expressions):
+        for index, rule in enumerate(map(_rule, rules)):
             try:
-                statistic, _, _, kind = _parse_expression(expression)
+                statistic, operator, value, kind = _parse_expression(rule.threshold)
                 if metrics is not None and metric is not None and metric in metrics:
                     _check_kind(metric, metrics[metric], statistic, kind)
+                if rule.abort_on_fail is not None:
+                    known = (selectors or {}).get(metric or "", SELECTORS)
+                    _check_abort(rule, (selector, known), (statistic, operator, value))
             except _RefusedError as refused:
                 yield key, index, refused.what, refused.mend
 
@@ -217,3 +238,24 @@ def _check_kind(metric: str, metric_kind: str, statistic: str, kind: str) -> Non
     if kind != metric_kind:
         example = "250ms" if metric_kind == "duration" else "100/s"
         raise _RefusedError(f"{metric} is a {metric_kind}, not a {kind}", f"write for example {example}")
+
+
+def _check_abort(
+    rule: ThresholdRule,
+    selected: tuple[Mapping[str, str], Collection[str]],
+    expression: tuple[str, str, float],
+) -> None:
+    """Refuse to end a run early by what is not known, or cannot be broken, before its end."""
+    selector, known = selected
+    statistic, operator, value = expression
+    if rule.level == "warn":
+        raise _RefusedError("a threshold of level warn ends no run", "remove level, or abort_on_fail")
+    late = [name for name in ("during", "after") if name in selector]
+    if late or "stage" not in known:
+        what = f"what holds {late[0]} a fault" if late else "what became of each message"
+        raise _RefusedError(f"{what} is known at the end only", "remove abort_on_fail")
+    if statistic == "count" and (operator in {">", ">="} or (operator == "==" and value)):
+        raise _RefusedError(
+            f"a count grows, so count {operator} {value:g} cannot be judged before the end",
+            "remove abort_on_fail, or write a rate",
+        )

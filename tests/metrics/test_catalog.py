@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from loadgen.metrics.catalog import (
     CODES,
     COUNTERS,
@@ -22,7 +24,7 @@ def test_the_recorder_has_an_attribute_for_each_metric_of_a_group_and_no_other()
 
 def test_every_metric_is_recorded_somewhere() -> None:
     ledger = {name for name, metric in METRICS.items() if metric.source == "ledger"}
-    assert set(METRICS) == {*HISTOGRAMS, *COUNTERS, *ledger, "loop_lag"}
+    assert set(METRICS) == {*HISTOGRAMS, *COUNTERS, *ledger, "loop_lag", "clients_never_connected"}
     assert ledger == set(_LEDGER)
     assert all(hasattr(LedgerResult(), field) for field in _LEDGER.values())
 
@@ -31,6 +33,11 @@ def test_thresholds_may_name_every_metric_by_its_kind() -> None:
     assert THRESHOLD_METRICS.keys() == THRESHOLD_SELECTORS.keys() == METRICS.keys()
     assert THRESHOLD_METRICS["publish_latency"] == "duration"
     assert THRESHOLD_METRICS["messages_lost"] == "count"
+
+
+def test_every_metric_is_in_the_scenarios_reference() -> None:
+    text = (Path(__file__).parents[2] / "docs/scenario.md").read_text(encoding="utf-8")
+    assert [metric for metric in METRICS.values() if f"| {metric.description} |" not in text] == []
 
 
 def test_names_cannot_be_mistaken_for_keys() -> None:

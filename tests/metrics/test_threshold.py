@@ -47,6 +47,7 @@ class Spec:
     operator: str
     value: float
     selector: dict[str, str] = field(default_factory=dict)
+    level: str = "fail"
 
     @property
     def expression(self) -> str:
@@ -141,6 +142,7 @@ def test_what_does_not_hold_says_what_it_was() -> None:
         (Spec("messages_lost", "count", "==", 0, {"during": "kill#2"}), "no delivery was expected"),
         (Spec("messages_lost", "count", "==", 0, {"after": "kill"}), "cannot be selected by after"),
         (Spec("loop_lag", "p99", "<", 1, {"group": "a"}), "cannot be selected by group"),
+        (Spec("clients_never_connected", "count", "==", 0), "before that could be told"),
         (Spec("messages_lost", "count", "==", 0, {"group": "a"}), "cannot be selected by group"),
     ],
 )
@@ -186,3 +188,17 @@ def test_a_windows_own_ledger_may_prove_nothing_though_the_runs_does() -> None:
 def test_a_rate_needs_time() -> None:
     (result,) = evaluate([Spec("published", "rate", ">", 1)], TOTALS, None, {})
     assert (result.verdict, result.to_dict()["verdict"]) == (Verdict.INVALID, "invalid")
+
+
+def test_what_does_not_hold_at_level_warn_says_so() -> None:
+    broken = judge(Spec("messages_lost", "count", "==", 0, level="warn"))
+    assert (broken.verdict, broken.to_dict()["verdict"]) == (Verdict.FAIL, "warn")
+    missing = judge(Spec("tls_handshake", "p99", "<", 1, level="warn"))
+    assert (missing.verdict, missing.to_dict()["verdict"]) == (Verdict.INVALID, "warn")
+    assert judge(Spec("messages_lost", "count", "==", 3, level="warn")).to_dict()["verdict"] == "pass"
+
+
+def test_what_only_the_runs_end_tells() -> None:
+    spec = Spec("clients_never_connected", "count", "<", 3)
+    (result,) = evaluate([spec], TOTALS, None, {}, run_counts={"clients_never_connected": 2})
+    assert (result.verdict, result.value) == (Verdict.PASS, 2)

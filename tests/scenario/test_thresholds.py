@@ -5,7 +5,9 @@ from itertools import product
 import pytest
 
 from loadgen.errors import ConfigError
+from loadgen.scenario.threshold_rules import ThresholdRule
 from loadgen.scenario.thresholds import (
+    SELECTORS,
     ThresholdSpec,
     parse_expression,
     parse_thresholds,
@@ -92,3 +94,37 @@ def test_all_malformed_at_once() -> None:
         "thresholds.a",
         "thresholds.b",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "rule", "what"),
+    [
+        ("a", {"threshold": "p99 < 1s", "abort_on_fail": "5s", "level": "warn"}, "of level warn ends no run"),
+        ("a{during: f}", {"threshold": "p99 < 1s", "abort_on_fail": "5s"}, "during a fault is known at the"),
+        ("a", {"threshold": "count > 5", "abort_on_fail": "5s"}, "a count grows"),
+        ("a", {"threshold": "count == 5", "abort_on_fail": "5s"}, "a count grows"),
+        ("lost", {"threshold": "count == 0", "abort_on_fail": "5s"}, "each message is known at the end"),
+    ],
+)
+def test_what_cannot_end_a_run(key: str, rule: dict[str, str], what: str) -> None:
+    selectors = {"a": SELECTORS, "lost": ("during",)}
+    (problem,) = threshold_problems({key: [ThresholdRule.model_validate(rule)]}, None, selectors)
+    assert what in problem[2]
+    assert "abort_on_fail" in problem[3]
+
+
+def test_what_can_end_a_run() -> None:
+    rules = [
+        ThresholdRule.model_validate({"threshold": text, "abort_on_fail": "10s"})
+        for text in ("count == 0", "count < 5", "p99 < 1s", "rate > 5/s")
+    ]
+    assert list(threshold_problems({"a": rules, "a{stage: s}": rules})) == []
+    specs = parse_thresholds({"a": rules})
+    assert {(spec.level, spec.abort_after) for spec in specs} == {("fail", 10.0)}
+
+
+def test_a_rule_is_written_as_it_was_read() -> None:
+    short: object = ThresholdRule(threshold="p99 < 1s").model_dump(mode="json")
+    assert short == "p99 < 1s"
+    long = {"threshold": "p99 < 1s", "level": "fail", "abort_on_fail": "10s"}
+    assert ThresholdRule.model_validate(long).model_dump(mode="json", exclude_none=True) == long
