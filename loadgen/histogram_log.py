@@ -32,7 +32,7 @@ def write_histogram_log(run: Run) -> Path:
     path = run.path / HISTOGRAMS
     draft = path.with_suffix(".hlog.part")
     with draft.open("w", encoding="ascii") as file:
-        file.writelines(f"{line}\n" for line in _lines(run.timeline(), _started_at(run)))
+        file.writelines(f"{line}\n" for line in _lines(run.intervals(), _started_at(run)))
     draft.replace(path)
     return path
 
@@ -47,15 +47,16 @@ def _started_at(run: Run) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _lines(timeline: list[Snapshot], started_at: datetime) -> Iterator[str]:
+def _lines(intervals: Iterator[Snapshot], started_at: datetime) -> Iterator[str]:
     seconds = started_at.timestamp()
     yield "#[Histogram of nanoseconds for each interval and metric, written by loadgen]"
     yield "#[Histogram log format version 1.3]"
     yield f"#[StartTime: {seconds:.3f} (seconds since epoch), {started_at.isoformat(timespec='seconds')}]"
     yield f"#[BaseTime: {seconds:.3f} (seconds since epoch)]"
     yield '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"'
-    origin = min((snapshot.start_ns for snapshot in timeline), default=0)
-    for snapshot in timeline:
+    origin: int | None = None
+    for snapshot in intervals:
+        origin = snapshot.start_ns if origin is None else origin
         begin = (snapshot.start_ns - origin) / 1e9
         for name in _NAMES:
             histogram = snapshot.select(name)

@@ -13,7 +13,9 @@ from hdrh.log import HistogramLogReader
 from loadgen.histogram_log import write_histogram_log
 from loadgen.metrics.histogram import DIGITS, HIGHEST_NS, LOWEST_NS, Histogram
 from loadgen.metrics.snapshot import Snapshot
+from loadgen.metrics.summary import PERCENTILES
 from loadgen.store import RunWriter, open_run
+from tests.made_run import make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +82,21 @@ def test_the_log_reader_gives_our_percentiles(tmp_path: Path) -> None:
     assert whole.get_total_count() == len(samples)
     for percent in (50.0, 90.0, 95.0, 99.0, 99.9):
         assert whole.get_value_at_percentile(percent) == ours.percentile(percent)
+
+
+def test_the_log_reader_gives_the_percentiles_of_the_result_and_of_a_notebook(tmp_path: Path) -> None:
+    run = open_run(make_run(tmp_path))
+    log = read_log(write_histogram_log(run))
+    recorded = {name: summary for name, summary in run.result["metrics"].items() if summary["count"]}
+    assert set(log) == set(recorded)
+    for name, summary in recorded.items():
+        whole, notebook = total(log[name]), run.histogram(name)
+        assert whole.get_total_count() == summary["count"]
+        for key, percent in PERCENTILES.items():
+            # The package gives the end of the last bucket, we no more than the exact maximum.
+            theirs = min(whole.get_value_at_percentile(percent) / 1e9, summary["max"])
+            assert theirs == pytest.approx(summary[key], abs=1e-9), (name, key)
+            assert notebook.percentile(percent) == summary[key]
 
 
 def test_times_are_those_of_the_run(tmp_path: Path) -> None:

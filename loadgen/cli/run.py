@@ -23,6 +23,7 @@ from loadgen.cli.options import (
     say,
     warn,
 )
+from loadgen.cli.step_summary import add_to_step_summary
 from loadgen.cli.watch import Watch
 from loadgen.engine.driver import AIOMQTT, NATIVE, run_with
 from loadgen.report import html, json, text
@@ -104,6 +105,7 @@ def run(
         outcome = run_with(client, run_scenario(options, loaded, prepared, observer))
     with reader_may_leave():
         _show(outcome, output_format, report=report)
+    add_to_step_summary(outcome.result)
     return outcome.exit_code
 
 

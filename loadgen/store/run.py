@@ -17,17 +17,11 @@ from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.ledger_result import LedgerResult, WorstPair
 from loadgen.metrics.snapshot import Snapshot, merge_time, merge_workers
 from loadgen.store.distribution import Distribution
-from loadgen.store.files import (
-    BROKERS,
-    EVENTS,
-    SCENARIO,
-    SNAPSHOTS,
-    interval_of,
-    lines,
-)
+from loadgen.store.files import BROKERS, EVENTS, SCENARIO, SNAPSHOTS, interval_of, lines
+from loadgen.store.index import SnapshotIndex, index_of, read_at
 from loadgen.store.spans import Event, FaultSpan, StageSpan, event_of, fault_spans, stage_spans
 from loadgen.store.sums import Span, overlaps, sums_by_stage
-from loadgen.store.table import Row, rows
+from loadgen.store.table import Row, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -145,18 +139,31 @@ class Run:
                 if wanted is None or wanted(interval_of(line)):
                     yield Snapshot.from_json(line)
 
-    def timeline(self, wanted: Callable[[int], bool] | None = None) -> list[Snapshot]:
+    def intervals(self, wanted: Callable[[int], bool] | None = None) -> Iterator[Snapshot]:
         """One snapshot per interval and stage, added over the workers, in the order of time.
+
+        One at a time, so that an hour needs no more memory than a minute.
 
         Args:
             wanted: as for `snapshots`.
         """
-        grouped: dict[tuple[int, str], dict[int, list[Snapshot]]] = {}
-        for snapshot in self.snapshots(wanted):
-            of_workers = grouped.setdefault((snapshot.interval, snapshot.stage), {})
-            of_workers.setdefault(snapshot.worker, []).append(snapshot)
-        merged = [merge_workers(map(merge_time, parts.values())) for parts in grouped.values()]
-        return sorted(merged, key=lambda snapshot: (snapshot.start_ns, snapshot.end_ns))
+        where = self._index.places
+        for interval in sorted(where):
+            if wanted is None or wanted(interval):
+                of_stages: dict[str, dict[int, list[Snapshot]]] = {}
+                for snapshot in read_at(self.path / SNAPSHOTS, where[interval]):
+                    of_workers = of_stages.setdefault(snapshot.stage, {})
+                    of_workers.setdefault(snapshot.worker, []).append(snapshot)
+                merged = [merge_workers(map(merge_time, parts.values())) for parts in of_stages.values()]
+                yield from sorted(merged, key=lambda snapshot: (snapshot.start_ns, snapshot.end_ns))
+
+    def timeline(self, wanted: Callable[[int], bool] | None = None) -> list[Snapshot]:
+        """`intervals` as a list.
+
+        Args:
+            wanted: as for `snapshots`.
+        """
+        return list(self.intervals(wanted))
 
     def total(
         self, *, stage: str | None = None, between: Span | None = None, during: str | None = None
@@ -248,7 +255,14 @@ class Run:
         Args:
             group: only this group's clients.
         """
-        return list(rows(self.timeline(), self.origin_ns, group))
+        return list(self.rows(group))
+
+    def rows(self, group: str | None = None) -> Iterator[Row]:
+        """Give the rows of `table` one by one."""
+        nodes = sorted(self._index.nodes) if group is None else []
+        counts_bytes = any(part.count("bytes_sent") for part in self._stage_sums.values())
+        for snapshot in self.intervals():
+            yield row_of(snapshot, self.origin_ns, group, nodes, counts_bytes=counts_bytes)
 
     @property
     def groups(self) -> list[str]:
@@ -311,6 +325,13 @@ class Run:
             self._kept["sums"] = sums_by_stage(self.snapshots())
         sums: dict[str, Snapshot] = self._kept["sums"]
         return sums
+
+    @property
+    def _index(self) -> SnapshotIndex:
+        if "index" not in self._kept:
+            self._kept["index"] = index_of(self.path / SNAPSHOTS)
+        index: SnapshotIndex = self._kept["index"]
+        return index
 
     @property
     def _times(self) -> tuple[int, float]:

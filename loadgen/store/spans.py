@@ -70,23 +70,30 @@ class Event:
 
 def stage_spans(result: Mapping[str, Any], events: Iterable[Event], end: float) -> list[StageSpan]:
     """Give the stages in order: of the result, or of the events when the run was killed."""
-    spans: list[StageSpan] = []
     if result.get("stages"):
-        for stage in result["stages"]:
-            start = stage.get("started_at_s")
-            if start is not None:
-                duration = stage.get("duration")
-                until = end if duration is None else start + duration
-                record = stage.get("record") is not False
-                spans.append(StageSpan(stage["name"], stage["kind"], start, until, record))
-        return spans
-    for event in events:
-        if event.kind == "stage":
-            name, kind = str(event.details.get("stage", "")), str(event.details.get("kind", ""))
-            if spans:
-                spans[-1] = StageSpan(spans[-1].name, spans[-1].kind, spans[-1].start, event.at)
-            spans.append(StageSpan(name, kind, event.at, max(end, event.at)))
-    return spans
+        begun = [stage for stage in result["stages"] if stage.get("started_at_s") is not None]
+        told = [
+            (stage["name"], stage["kind"], stage["started_at_s"], stage.get("duration"), stage.get("record"))
+            for stage in begun
+        ]
+    else:
+        told = [
+            (event.details.get("stage", ""), event.details.get("kind", ""), event.at, None, None)
+            for event in events
+            if event.kind == "stage"
+        ]
+    # A stage whose length is not known lasts until the next one, or the end of the run.
+    next_starts = [*(start for _, _, start, *_ in told), end][1:]
+    return [
+        StageSpan(
+            name,
+            kind,
+            start,
+            start + duration if duration is not None else max(until, start),
+            record is not False,
+        )
+        for (name, kind, start, duration, record), until in zip(told, next_starts, strict=False)
+    ]
 
 
 def fault_spans(result: Mapping[str, Any], events: Iterable[Event], end: float) -> list[FaultSpan]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from loadgen.metrics.summary import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from loadgen.metrics.snapshot import Snapshot
 
@@ -38,28 +38,23 @@ COUNTERS = (
 _NODE = "connected_node|"
 
 
-def rows(timeline: Iterable[Snapshot], origin_ns: int, group: str | None = None) -> Iterator[Row]:
-    """Give the rows of a timeline, all with the same columns in the same order.
+def row_of(
+    snapshot: Snapshot,
+    origin_ns: int,
+    group: str | None = None,
+    nodes: Iterable[str] = (),
+    *,
+    counts_bytes: bool = True,
+) -> Row:
+    """Give the row of an interval: the same columns in the same order for every one of a run.
 
     Args:
-        timeline: One snapshot for each interval and stage.
+        snapshot: An interval, added up over the workers.
         origin_ns: The run's start, monotonic ns.
-        group: Only this group's clients.
+        group: Only this group's clients; all when left out.
+        nodes: Nodes that have a column of their clients.
+        counts_bytes: Whether the client library tells of bytes.
     """
-    timeline = list(timeline)
-    nodes = sorted(
-        {key[len(_NODE) :] for each in timeline for key in each.gauges if key.startswith(_NODE)}
-        if group is None
-        else ()
-    )
-    counts_bytes = any(snapshot.count("bytes_sent") for snapshot in timeline)
-    for snapshot in timeline:
-        yield _row(snapshot, origin_ns, group, nodes, counts_bytes=counts_bytes)
-
-
-def _row(
-    snapshot: Snapshot, origin_ns: int, group: str | None, nodes: list[str], *, counts_bytes: bool
-) -> Row:
     length = snapshot.seconds
     row: Row = {
         "start_seconds": round((snapshot.start_ns - origin_ns) * NS, 6),
