@@ -52,10 +52,10 @@ unit: $(VENV)/installed-dev
 	$(BIN)/pytest -m "not rabbitmq and not docker"
 
 # The installing waits for the network, mypy for the processor: so side by side. pytest comes last, so that its
-# closing line is the last one printed. Of its two processes one runs what needs real clusters, and waits a lot.
+# closing line is the last one printed. Of its three processes two run what needs real clusters, and wait a lot.
 test:
 	@$(MAKE) --no-print-directory -j3 packages lint types tools
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks

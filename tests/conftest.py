@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersApart:  # noqa: ANN401 - untyped
-    """With `pytest -n 2`, real clusters are started in one process only."""
+    """With `pytest -n 3`, real clusters are started in two processes only."""
     from tests.sharing import ClustersApart  # noqa: PLC0415 - needs xdist, which not everybody has
 
     return ClustersApart(config, log)
@@ -64,8 +64,9 @@ def install_of(release: str) -> RabbitInstall:
 
 
 def free_ports(step: int) -> tuple[int, int]:
-    """The usual ports, or the next pair that is free on all three addresses."""
-    for offset in range(step, 200):
+    """The usual ports, or the next pair that is free on all three addresses; others in each test process."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for offset in range(20 * process + step, 200):
         mqtt, management = MQTT_PORT + offset, MANAGEMENT_PORT + offset
         taken = [problem_with(f"127.0.0.{n}", port) for n in (1, 2, 3) for port in (mqtt, management)]
         if not any(taken):

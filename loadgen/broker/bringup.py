@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def take_internal_ports(state: ClusterState) -> None:
     """Choose free ports for epmd and the links between the nodes, and the addresses that nodes call from."""
-    state.epmd_port = ports.internal_block(1 + len(state.nodes))
+    state.epmd_port = ports.internal_block(1 + len(state.nodes), state.nodes[0].mqtt_port)
     for offset, node in enumerate(state.nodes, start=1):
         node.distribution_port = state.epmd_port + offset
         node.link_address = f"127.0.100.{offset}"

@@ -44,9 +44,20 @@ def require_free(endpoints: Iterable[tuple[str, int]]) -> None:
         )
 
 
-def internal_block(count: int) -> int:
-    """Find the first of `count` consecutive free loopback ports for epmd and the links between nodes."""
-    for first in range(_INTERNAL_PORTS.start, _INTERNAL_PORTS.stop - count, count):
+def internal_block(count: int, mqtt_port: int) -> int:
+    """Find the first of `count` consecutive free loopback ports for epmd and the links between nodes.
+
+    Args:
+        count: how many.
+        mqtt_port: of the cluster's first node. The search begins at a place of its own for each, so that two
+            clusters that start at the same moment do not find the same ports free.
+
+    Raises:
+        BrokerError: there are not so many.
+    """
+    places = range(_INTERNAL_PORTS.start, _INTERNAL_PORTS.stop - count, count)
+    for place in range(len(places)):
+        first = places[(37 * mqtt_port + place) % len(places)]
         if all(problem_with(_LOOPBACK, port) is None for port in range(first, first + count)):
             return first
     raise BrokerError(

@@ -25,8 +25,14 @@ def test_an_address_of_another_machine_is_a_problem() -> None:
 
 
 def test_a_block_skips_ports_in_use_and_stays_below_those_of_outgoing_connections() -> None:
-    first = ports.internal_block(4)
+    first = ports.internal_block(4, 8883)
     with socket.create_server(("127.0.0.1", first + 2)):
-        second = ports.internal_block(4)
-    assert second > first
-    assert second + 4 < 32_768
+        second = ports.internal_block(4, 8883)
+    assert not {*range(first, first + 4)} & {*range(second, second + 4)}
+    assert max(first, second) + 4 < 32_768
+
+
+def test_clusters_that_start_together_find_ports_of_their_own() -> None:
+    blocks = [ports.internal_block(4, mqtt_port) for mqtt_port in (8883, 8884, 9003)]
+    taken = {port for first in blocks for port in range(first, first + 4)}
+    assert len(taken) == 3 * 4

@@ -183,9 +183,9 @@ def test_restarted_one_after_the_other(classic: Lane) -> None:
     assert fault["cut_again"] >= 4
     assert fault["outages"] >= fault["affected"] + fault["cut_again"]
     assert fault["noticed_by"]["disconnect:0x8B"] >= 32
-    # The second cut of kept classic sessions is that of a stop: FIN, on a node that goes on serving others.
-    again = [each for each in story.outages("kept") if each["cause"] in ("closed", "reset")]
-    assert again
+    # A kept classic session is refused while its node is away, and there again after it.
+    assert fault["connack_codes"]["0x83"] > 0
+    assert all(each["session_present"] for each in story.outages("kept"))
 
 
 def test_cut_off_from_the_others(classic: Lane) -> None:
@@ -236,8 +236,10 @@ def test_the_kernel_saw_the_same_times(quorum: Lane) -> None:
     host = node.rpartition(":")[0]
     lost = [each["noticed"] for each in outages]
     noticed = lateness(lost, (at for at in capture.goodbyes(host) if lost[0] - 3000 * MS < at <= lost[-1]))
-    assert noticed[0] > -1, noticed
-    assert statistics.median(noticed) < 5, noticed
+    assert -1 < noticed[0] < 5, noticed
+    # What loadgen itself was late by, where it shares its processor, is what it says of its own loop.
+    loop_lag = 1000 * story.result["generator"]["loop_lag"]["max"]
+    assert statistics.median(noticed) < 5 + loop_lag, (loop_lag, noticed)
     back = [each["connack"] for each in outages]
     admitted = (at for target, at in capture.admissions() if target != host and lost[0] < at <= max(back))
     connack = lateness(back, admitted)
