@@ -27,6 +27,7 @@ ON_CLASSIC = (
     "failover-kill.yaml",
     "rolling-restart.yaml",
     "failover-drain.yaml",
+    "reconnect-storm.yaml",
     "partition.yaml",
     "slow-network.yaml",
 )
@@ -196,8 +197,8 @@ def test_cut_off_from_the_others(classic: Lane) -> None:
     assert story.result["ledger"]["ok"] > 0
 
 
-def test_a_storm_of_reconnects(quorum: Lane) -> None:
-    story: Story = quorum.of("reconnect-storm.yaml")
+def test_a_storm_of_reconnects(classic: Lane) -> None:
+    story: Story = classic.of("reconnect-storm.yaml")
     fault = nothing_lost(story)
     assert story.groups_cut()["devices"] == 100
     assert fault["backoff"]["max"] == 0
@@ -236,16 +237,16 @@ def test_the_kernel_saw_the_same_times(quorum: Lane) -> None:
     host = node.rpartition(":")[0]
     lost = [each["noticed"] for each in outages]
     noticed = lateness(lost, (at for at in capture.goodbyes(host) if lost[0] - 3000 * MS < at <= lost[-1]))
-    assert -1 < noticed[0] < 5, noticed
     # What loadgen itself was late by, where it shares its processor, is what it says of its own loop.
     loop_lag = 1000 * story.result["generator"]["loop_lag"]["max"]
+    assert noticed[0] > -1, noticed
     assert statistics.median(noticed) < 5 + loop_lag, (loop_lag, noticed)
     back = [each["connack"] for each in outages]
     admitted = (at for target, at in capture.admissions() if target != host and lost[0] < at <= max(back))
     connack = lateness(back, admitted)
-    # Sixteen clients at once, whose handshakes hold one another up where loadgen shares its processor: no
-    # time is early, and the quickest is right.
-    assert -1 < connack[0] < 5, connack
+    # Sixteen clients at once, whose handshakes hold one another up.
+    assert connack[0] > -1, connack
+    assert connack[0] < 5 + loop_lag, (loop_lag, connack)
     assert connack[-1] < 1000, connack
 
 
