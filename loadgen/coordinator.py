@@ -73,6 +73,8 @@ class Observer:
     """Called with each finished interval, added up over the workers."""
     on_note: Callable[[str], None] | None = None
     """Called with a line for people: a stage begins, a worker is lost."""
+    on_begin: Callable[[Coordinator], None] | None = None
+    """Called when the workers are set up and the run's time zero is known, before the first stage."""
 
 
 @dataclass(slots=True)
@@ -181,6 +183,8 @@ class Coordinator:
             self.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
             self._certificates.begin(self.origin)
+            if self._observer.on_begin is not None:
+                self._observer.on_begin(self)
             async with sampling(self.target, self.writer):
                 await self._run_stages()
                 await self._certificates.finish(over=self._over)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from loadgen.metrics.packed import PackedSnapshot
 
-SHOWN = frozenset({"publish_latency", "delivery_latency", "send_lag"})
+SHOWN = frozenset({"publish_latency", "delivery_latency", "send_lag", "loop_lag"})
 """The metrics whose histograms `Tally.next_interval` gives for each second."""
 
 
@@ -80,6 +80,7 @@ class Tally:
         self._newest: dict[int, int] = {}
         """Worker → the newest interval it reported."""
         self._gauges: dict[int, dict[str, float]] = {}
+        self._gauges_at: dict[int, int] = {}
         self.workers = set(range(workers))
         """Workers that still report."""
         self.rss_peak = 0.0
@@ -95,6 +96,7 @@ class Tally:
         self._newest[packed.worker] = max(self._newest.get(packed.worker, -1), packed.interval)
         if packed.gauges:
             self._gauges[packed.worker] = packed.gauges
+            self._gauges_at[packed.worker] = packed.end_ns
             self.rss_peak = max(self.rss_peak, self.gauge("rss"))
             self.connected_peak = max(self.connected_peak, self.gauge("connected"))
 
@@ -141,6 +143,10 @@ class Tally:
     def count(self, counter: str) -> int:
         """A counter of the whole run so far, over all groups."""
         return sum(count for key, count in self.counters.items() if key.partition("|")[0] == counter)
+
+    def gauges_by_worker(self) -> dict[int, tuple[int, dict[str, float]]]:
+        """Worker → when it said so (monotonic ns), and its latest gauges, keyed as in snapshots."""
+        return {worker: (self._gauges_at[worker], gauges) for worker, gauges in self._gauges.items()}
 
     def gauge(self, name: str) -> float:
         """The latest value of a gauge, summed over workers and groups."""

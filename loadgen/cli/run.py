@@ -21,26 +21,26 @@ from loadgen.cli.options import (
     progress,
     reader_may_leave,
     say,
-    warn,
 )
 from loadgen.cli.step_summary import add_to_step_summary
-from loadgen.cli.watch import Watch
+from loadgen.cli.watch import Watch, WatchOptions
+from loadgen.cli.watch_options import (
+    LOCALHOST,
+    PrometheusHost,
+    PrometheusLinger,
+    PrometheusPort,
+    View,
+    ViewOption,
+    seconds_of,
+)
 from loadgen.engine.driver import AIOMQTT, NATIVE, run_with
+from loadgen.live.view import Form
 from loadgen.report import html, json, text
 from loadgen.run import Outcome, RunOptions, prepare, read_scenario, run_scenario
 from loadgen.store import open_run
 
 if TYPE_CHECKING:
-    from loadgen.coordinator import Observer
-    from loadgen.plan.plan import Plan
-
-
-class View(enum.StrEnum):
-    """What is shown while the run goes on."""
-
-    AUTO = "auto"
-    PLAIN = "plain"
-    QUIET = "quiet"
+    from loadgen.live.view import LiveView
 
 
 class ClientLibrary(enum.StrEnum):
@@ -66,13 +66,7 @@ def run(
     ] = ClientLibrary.NATIVE,
     runs: RunsFolder = Path("runs"),
     output_format: OutputFormat = Format.TEXT,
-    view: Annotated[
-        View,
-        typer.Option(
-            help="While it runs: a live panel on a terminal and lines otherwise (auto), one line a second "
-            "(plain), or nothing (quiet)."
-        ),
-    ] = View.AUTO,
+    view: ViewOption = View.AUTO,
     report: Annotated[
         bool,
         typer.Option(
@@ -80,6 +74,9 @@ def run(
             help="Write report.html at the end: two seconds of CPU time. `loadgen report` writes it later.",
         ),
     ] = True,
+    prometheus_port: PrometheusPort = None,
+    prometheus_host: PrometheusHost = LOCALHOST,
+    prometheus_linger: PrometheusLinger = "15s",
 ) -> int:
     """Run SCENARIO and judge it: connect its clients, let them publish and subscribe, check every message.
 
@@ -93,27 +90,35 @@ def run(
     scenario or configuration · 105 interrupted · 106 target unreachable · 107 internal error.
     """
     options = RunOptions(scenario, overrides or (), target, workers, runs, client.value)
+    watching = WatchOptions(
+        Form(view.value),
+        prometheus_port,
+        prometheus_host,
+        seconds_of("--prometheus-linger", prometheus_linger),
+    )
     loaded = read_scenario(options)
-    with progress("certificates") as advance:
-        prepared = prepare(options, loaded, advance)
-    warn(prepared.warnings)
-    with Watch(loaded, quiet=view is View.QUIET, plain=view is View.PLAIN or None) as watch:
-
-        def observer(plan: Plan) -> Observer:
-            return watch.observer(len(plan.clients))
-
-        outcome = run_with(client, run_scenario(options, loaded, prepared, observer))
-    with reader_may_leave():
-        _show(outcome, output_format, report=report)
-    add_to_step_summary(outcome.result)
+    with Watch(loaded, watching) as watch:
+        with progress("certificates") as advance:
+            prepared = prepare(options, loaded, advance)
+        for problem in prepared.warnings:
+            watch.view.warn(str(problem))
+        with watch.view:
+            outcome = run_with(client, run_scenario(options, loaded, prepared, watch.observer))
+        watch.end(outcome.result)
+        with reader_may_leave():
+            _show(outcome, output_format, watch.view, report=report)
+        add_to_step_summary(outcome.result)
+        watch.linger()
     return outcome.exit_code
 
 
-def _show(outcome: Outcome, output_format: Format, *, report: bool) -> None:
+def _show(outcome: Outcome, output_format: Format, view: LiveView, *, report: bool) -> None:
     saved = open_run(outcome.path)
     where = f"report: {html.write_html(saved)}" if report else f"run: {saved.path}"
+    view.end(verdict=outcome.result["verdict"], exit_code=outcome.exit_code, path=str(saved.path))
     if output_format is Format.JSON:
         sys.stdout.write(json.render(outcome.result) + "\n")
-        say(where)
+        if not view.is_json:
+            say(where)
         return
     sys.stdout.write(text.render(outcome.result, color=colors()).rstrip("\n") + f"\n{where}\n")

@@ -1,90 +1,140 @@
-"""Turns what the coordinator tells each second into the live view."""
+"""Everybody who watches a run: the view on the terminal, and whoever reads its metrics."""
 
 from __future__ import annotations
 
-from time import monotonic_ns
-from typing import TYPE_CHECKING, Self
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
+import loadgen
+from loadgen.cli.live_state import StateReader
 from loadgen.coordinator import Coordinator, Observer
-from loadgen.report.live import LiveState, LiveView
+from loadgen.live.board import Board, Moment, Subject, Worker
+from loadgen.live.totals import TotalsReader
+from loadgen.live.view import Form, LiveView
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from loadgen.live.prometheus import PrometheusEndpoint
+    from loadgen.live.state import LiveState
     from loadgen.metrics.snapshot import Snapshot
+    from loadgen.plan.plan import Plan
     from loadgen.scenario.model import Scenario
 
 
-class Watch:
-    """A live view for one run; a context manager, so that the terminal is always given back."""
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """Who watches."""
 
-    def __init__(self, scenario: Scenario, *, quiet: bool, plain: bool | None) -> None:
-        """Show `scenario`'s run; `plain` None chooses by whether stderr is a terminal."""
+    form: Form = Form.AUTO
+    prometheus_port: int | None = None
+    """None: no endpoint."""
+    prometheus_host: str = "127.0.0.1"
+    prometheus_linger: float = 15.0
+    """Seconds to wait at most for the scrape that sees the verdict."""
+
+
+class Watch:
+    """Watches one run; a context manager, so that ports are always given back. So is its `view`."""
+
+    def __init__(self, scenario: Scenario, options: WatchOptions) -> None:
+        """Nothing is opened yet."""
         self._scenario = scenario
-        self._view = None if quiet else LiveView(title=scenario.name, plain=plain)
-        self._clients = 0
+        self._options = options
+        self.view = LiveView(title=scenario.name, form=options.form)
+        self._opened = contextlib.ExitStack()
+        self._board = Board(_subject(scenario))
+        self._totals = TotalsReader(self._board.subject.shown_groups)
+        self._reader: StateReader | None = None
+        self._coordinator: Coordinator | None = None
+        self._prometheus: PrometheusEndpoint | None = None
 
     def __enter__(self) -> Self:
-        """Open the view."""
-        if self._view is not None:
-            self._view.__enter__()
+        """Open what the options ask for, but not the view.
+
+        Raises:
+            ConfigError: a port is taken, or a library is missing.
+        """
+        with contextlib.ExitStack() as opening:
+            self._open_endpoints(opening)
+            self._opened = opening.pop_all()
         return self
+
+    def _open_endpoints(self, opening: contextlib.ExitStack) -> None:
+        options = self._options
+        if options.prometheus_port is not None:
+            # Only now: who does not ask for it shall not pay for the import.
+            from loadgen.live.prometheus import PrometheusEndpoint  # noqa: PLC0415
+
+            endpoint = PrometheusEndpoint(self._board, options.prometheus_host, options.prometheus_port)
+            self._prometheus = opening.enter_context(endpoint)
+            self.view.note(f"metrics: {endpoint.url}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the view."""
-        if self._view is not None:
-            self._view.__exit__(kind, error, trace)
+        """Close everything."""
+        self._opened.__exit__(kind, error, trace)
 
-    def observer(self, clients: int) -> Observer:
+    def observer(self, plan: Plan) -> Observer:
         """The observer to hand to the coordinator."""
-        self._clients = clients
-        if self._view is None:
-            return Observer()
-        return Observer(self._second, self._view.note)
+        self._reader = StateReader(self._scenario, len(plan.clients))
+        if self._options.form is Form.QUIET and not self._exports:
+            return Observer(on_begin=self._begin)
+        return Observer(self._second, self.view.note, self._begin)
+
+    @property
+    def _exports(self) -> bool:
+        return self._prometheus is not None
+
+    def _begin(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
 
     def _second(self, second: Snapshot, coordinator: Coordinator) -> None:
-        assert self._view is not None
-        self._view.update(self.state(second, coordinator))
+        assert self._reader is not None
+        state = self._reader.read(second, coordinator)
+        self.view.update(state)
+        if self._exports:
+            self._board.moment = self._moment(coordinator, state)
 
-    def state(self, second: Snapshot, coordinator: Coordinator) -> LiveState:
-        """What is shown of one second."""
-        clock = coordinator.clock
-        length = second.seconds or 1.0
-        publish = second.select("publish_latency")
-        delivery = second.select("delivery_latency")
-        lag = second.select("send_lag")
-        received = second.count("received") - second.count("foreign")
-        return LiveState(
-            elapsed=(second.end_ns - coordinator.origin) / 1e9,
-            stage=clock.name,
-            stage_left=max((clock.ends - monotonic_ns()) / 1e9, 0.0) if clock.ends else None,
-            clients=self._clients,
-            connected=int(second.gauge("connected")),
-            published_rate=second.count("published") / length,
-            acknowledged_rate=second.count("acknowledged") / length,
-            delivered_rate=received / length,
-            publish_p50=publish.percentile(50.0) / 1e9 if publish.count else None,
-            publish_p99=publish.percentile(99.0) / 1e9 if publish.count else None,
-            delivery_p50=delivery.percentile(50.0) / 1e9 if delivery.count else None,
-            delivery_p99=delivery.percentile(99.0) / 1e9 if delivery.count else None,
-            send_lag_p99=lag.percentile(99.0) / 1e9 if lag.count else None,
-            errors=_errors(coordinator),
-            faults=coordinator.faults.shown(monotonic_ns()),
-            workers=coordinator.workers,
-            send_lag_limit=self._scenario.generator.send_lag / 1e9,
+    def _moment(
+        self, coordinator: Coordinator, state: LiveState | None, result: dict[str, Any] | None = None
+    ) -> Moment:
+        gauges: dict[str, float] = {}
+        workers: dict[int, Worker] = {}
+        for number, (_, of_worker) in coordinator.tally.gauges_by_worker().items():
+            workers[number] = Worker(of_worker.get("cpu_seconds", 0.0), of_worker.get("rss", 0.0))
+            for key, value in of_worker.items():
+                gauges[key] = gauges.get(key, 0.0) + value
+        runs = coordinator.faults.runner.runs
+        return Moment(
+            totals=self._totals.read(coordinator.tally.stages),
+            state=state,
+            gauges=gauges,
+            workers=workers,
+            faults=tuple((run.record.name, run.record.kind, run.open) for run in runs),
+            result=result,
         )
 
+    def end(self, result: dict[str, Any]) -> None:
+        """The run has ended with this `result.json`: exporters show the last figures and the verdict."""
+        if self._exports and self._coordinator is not None:
+            self._board.moment = self._moment(self._coordinator, self._board.moment.state, result)
 
-def _errors(coordinator: Coordinator) -> dict[str, int]:
-    totals = coordinator.tally
-    errors = {
-        "connect failures": totals.count("connect_failures"),
-        "disconnects": totals.count("disconnects"),
-        "publish errors": totals.count("publish_errors"),
-        "dropped": totals.count("dropped"),
-        "late": totals.count("late"),
-        "unexpected": totals.count("foreign"),
-    }
-    return {word: count for word, count in errors.items() if count}
+    def linger(self) -> None:
+        """Give those who scrape a chance to see the end; Ctrl-C cuts it short."""
+        if self._prometheus is not None:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._prometheus.wait_for_the_last_scrape(self._options.prometheus_linger)
+
+
+def _subject(scenario: Scenario) -> Subject:
+    return Subject(
+        scenario=scenario.name,
+        version=loadgen.__version__,
+        stages=tuple((stage.name, stage.kind) for stage in scenario.stages),
+        groups={name: group.clients for name, group in scenario.groups.items()},
+        send_lag_limit=scenario.generator.send_lag / 1e9,
+        loop_lag_limit=scenario.generator.loop_lag / 1e9,
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from loadgen.live.lines import plain_line
 from loadgen.metrics.fault_record import FaultRecord
 from loadgen.metrics.fault_window import RunSpan, fault_summary
 from loadgen.metrics.ledger_result import LedgerResult
@@ -16,11 +17,10 @@ from loadgen.metrics.outage import Outage
 from loadgen.report import text
 from loadgen.report.fault_curves import MAX_POINTS, fault_curves
 from loadgen.report.faults import HEADINGS, fault_rows
-from loadgen.report.live import plain_line
 from loadgen.report.schema import RESULT_SCHEMA
+from tests.live.states import STATE
 from tests.report.conftest import NODES, NS, full_timeline
 from tests.report.test_html import HOSTILE, read
-from tests.report.test_live import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
