@@ -26,6 +26,7 @@ from loadgen.cli.step_summary import add_to_step_summary
 from loadgen.cli.watch import Watch, WatchOptions
 from loadgen.cli.watch_options import (
     LOCALHOST,
+    Otel,
     PrometheusHost,
     PrometheusLinger,
     PrometheusPort,
@@ -77,6 +78,7 @@ def run(
     prometheus_port: PrometheusPort = None,
     prometheus_host: PrometheusHost = LOCALHOST,
     prometheus_linger: PrometheusLinger = "15s",
+    otel: Otel = False,
 ) -> int:
     """Run SCENARIO and judge it: connect its clients, let them publish and subscribe, check every message.
 
@@ -95,6 +97,7 @@ def run(
         prometheus_port,
         prometheus_host,
         seconds_of("--prometheus-linger", prometheus_linger),
+        otel,
     )
     loaded = read_scenario(options)
     with Watch(loaded, watching) as watch:

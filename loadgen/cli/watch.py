@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import loadgen
 from loadgen.cli.live_state import StateReader
 from loadgen.coordinator import Coordinator, Observer
+from loadgen.errors import ConfigError
 from loadgen.live.board import Board, Moment, Subject, Worker
 from loadgen.live.totals import TotalsReader
 from loadgen.live.view import Form, LiveView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
+    from loadgen.live.otel import OtelExport
     from loadgen.live.prometheus import PrometheusEndpoint
     from loadgen.live.state import LiveState
     from loadgen.metrics.snapshot import Snapshot
@@ -33,6 +36,8 @@ class WatchOptions:
     prometheus_host: str = "127.0.0.1"
     prometheus_linger: float = 15.0
     """Seconds to wait at most for the scrape that sees the verdict."""
+    otel: bool = False
+    """Whether metrics are sent to OpenTelemetry."""
 
 
 class Watch:
@@ -70,6 +75,8 @@ class Watch:
             endpoint = PrometheusEndpoint(self._board, options.prometheus_host, options.prometheus_port)
             self._prometheus = opening.enter_context(endpoint)
             self.view.note(f"metrics: {endpoint.url}")
+        if options.otel:
+            opening.enter_context(_otel(self._board, self.view.warn))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -86,7 +93,7 @@ class Watch:
 
     @property
     def _exports(self) -> bool:
-        return self._prometheus is not None
+        return self._prometheus is not None or self._options.otel
 
     def _begin(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
@@ -127,6 +134,19 @@ class Watch:
         if self._prometheus is not None:
             with contextlib.suppress(KeyboardInterrupt):
                 self._prometheus.wait_for_the_last_scrape(self._options.prometheus_linger)
+
+
+def _otel(board: Board, warn: Callable[[str], None]) -> OtelExport:
+    try:
+        # Only now: it is an extra, and half a second of imports.
+        from loadgen.live.otel import OtelExport  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("opentelemetry"):
+            raise
+        raise ConfigError(
+            "--otel: OpenTelemetry's SDK is not installed", "pip install 'loadgen[otel]'"
+        ) from None
+    return OtelExport(board, warn)
 
 
 def _subject(scenario: Scenario) -> Subject:

@@ -59,6 +59,14 @@ PrometheusLinger = Annotated[
         "nobody has scraped.",
     ),
 ]
+Otel = Annotated[
+    bool,
+    typer.Option(
+        "--otel",
+        help="Send metrics to OpenTelemetry while it runs, by OTLP over HTTP, as OTEL_EXPORTER_OTLP_ENDPOINT "
+        "and the other OTEL_… variables say (pip install 'loadgen[otel]').",
+    ),
+]
 
 
 def seconds_of(flag: str, text: str) -> float:

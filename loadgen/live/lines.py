@@ -21,7 +21,7 @@ def plain_line(state: LiveState) -> str:
     health = state.health
     parts = [
         f"{figures.clock(state.elapsed):>7}",
-        f"{clean(state.stage)}{_left(state)}",
+        clean(state.stage),
         f"connected={state.connected}/{state.clients}",
         f"published={figures.rate(state.published_rate)}",
         f"acknowledged={figures.rate(state.acknowledged_rate)}",
@@ -36,13 +36,11 @@ def plain_line(state: LiveState) -> str:
             parts.append(f"{name} p99={figures.seconds(spread.p99)}{' !' if name in troubles else ''}")
     if health.cpu is not None:
         parts.append(f"cpu={figures.percent(100 * health.cpu)}{' !' if 'cpu' in troubles else ''}")
+    if state.stage_left is not None:
+        parts.append(f"left={figures.clock(state.stage_left)}")
     parts += [f"[fault {clean(fault)}]" for fault in state.faults]
     errors = errors_in_words(state.errors)
     return "  ".join([*parts, *([errors] if errors else [])])
-
-
-def _left(state: LiveState) -> str:
-    return "" if state.stage_left is None else f" {figures.clock(state.stage_left)} left"
 
 
 def errors_in_words(errors: dict[str, int]) -> str:

@@ -33,6 +33,9 @@ class Buckets:
     """Seconds."""
     out_of_range: int
     """Samples that were negative or above one hour."""
+    min: float
+    """Smallest and largest sample in range, seconds; 0 when there is none."""
+    max: float
 
     def __add__(self, other: Buckets) -> Buckets:
         """Add the samples of another one."""
@@ -41,6 +44,8 @@ class Buckets:
             self.count + other.count,
             self.sum + other.sum,
             self.out_of_range + other.out_of_range,
+            min(each.min for each in (self, other) if each.count) if self.count or other.count else 0.0,
+            max(self.max, other.max),
         )
 
 
@@ -50,6 +55,8 @@ class Sum(Protocol):
     count: int
     total: int
     out_of_range: int
+    min: int
+    max: int
 
     def cumulative(self, bounds: Sequence[int]) -> tuple[int, ...]:
         """How many samples do not exceed each bound (ns)."""
@@ -113,7 +120,12 @@ class TotalsReader:
         if known is not None and known[0] == mark:
             return known[1]
         made = Buckets(
-            histogram.cumulative(_BOUNDS_NS), histogram.count, histogram.total / 1e9, histogram.out_of_range
+            histogram.cumulative(_BOUNDS_NS),
+            histogram.count,
+            histogram.total / 1e9,
+            histogram.out_of_range,
+            histogram.min / 1e9,
+            histogram.max / 1e9,
         )
         self._known[place] = mark, made
         return made

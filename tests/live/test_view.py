@@ -35,7 +35,8 @@ def drawn(state: LiveState, width: int = 100) -> str:
 def test_a_plain_line_starts_with_the_elapsed_time_and_is_one_line() -> None:
     line = plain_line(STATE)
     assert line.split("  ")[0].strip() == "1m 23s"
-    assert "steady 37s left" in line
+    assert "  steady  connected=299/300  " in line
+    assert "  left=37s  " in line
     assert "connected=299/300" in line
     assert "publish p50/p99=4.00 ms/13.6 ms" in line
     assert "cpu=43.0 %" in line

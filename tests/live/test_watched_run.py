@@ -16,6 +16,7 @@ from loadgen.metrics.catalog import HISTOGRAMS, METRICS
 from tests.cli.conftest import certs, write_scenario
 from tests.cli.run_process import PATIENCE_S, LoadgenProcess, result_of
 from tests.fakes.tcp_broker import FakeBroker
+from tests.live.otlp_receiver import OtlpReceiver, metrics_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,18 +52,20 @@ async def scrape_to_the_end(url: str) -> str:
 
 
 def test_what_the_watchers_saw_is_what_the_result_says(tmp_path: Path, certs: Certs) -> None:
-    async def main() -> tuple[str, list[dict[str, Any]]]:
+    async def main(receiver: OtlpReceiver) -> tuple[str, list[dict[str, Any]]]:
         write_scenario(tmp_path, certs, 1)
         arguments = ("run", "small.yaml", "--target", "embedded", "--workers", "2", "--no-report", *LAX)
-        watching = ("--view", "json", "--prometheus-port", "0", "--prometheus-linger", "1m")
-        async with LoadgenProcess(*arguments, *watching, cwd=tmp_path) as process:
+        watching = ("--view", "json", "--prometheus-port", "0", "--prometheus-linger", "1m", "--otel")
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+        async with LoadgenProcess(*arguments, *watching, cwd=tmp_path, **told) as process:
             await process.says("metrics: ")
             url = json.loads(process.stderr[0])["text"].removeprefix("metrics: ")
             text = await scrape_to_the_end(url)
             assert await process.end() == 0
             return text, [json.loads(line) for line in process.stderr]
 
-    text, lines = asyncio.run(main())
+    with OtlpReceiver() as receiver:
+        text, lines = asyncio.run(main(receiver))
     result, found = result_of(tmp_path), sums(text)
     assert result["totals"]["published"] > 0
     for name in ("published", "acknowledged", "received"):
@@ -79,6 +82,12 @@ def test_what_the_watchers_saw_is_what_the_result_says(tmp_path: Path, certs: Ce
     assert found["loadgen_connack_codes_total"] == sum(result["codes"]["connack"].values())
     assert 'loadgen_verdict{verdict="pass"} 1.0' in text
     assert f'loadgen_ledger_messages{{class="ok"}} {float(result["ledger"]["ok"])}' in text
+    assert len(receiver.requests) > 1
+    sent = metrics_of(receiver.requests[-1])
+    published = [point.as_int or point.as_double for point in sent["loadgen.published"].sum.data_points]
+    assert sum(published) == result["totals"]["published"]
+    latencies = sent["loadgen.publish_latency"].histogram.data_points
+    assert sum(point.count for point in latencies) == result["metrics"]["publish_latency"]["count"]
     kinds = [line["event"] for line in lines]
     assert set(kinds) == {"note", "second", "end"}
     assert kinds[-1] == "end"
