@@ -1,4 +1,4 @@
-"""Takes samples of the brokers beside the run and writes them into its folder."""
+"""Takes samples of the brokers beside the run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from loadgen.certificate_rotation import local_cluster
 from loadgen.target import management_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from loadgen.broker.sampling import SampleSource
-    from loadgen.store import RunWriter
+    from loadgen.broker.sampling import Sample, SampleSource
     from loadgen.target import OpenTarget
 
 EMBEDDED_EVERY_S = 5.0
@@ -24,12 +23,12 @@ EMBEDDED_EVERY_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def sampling(target: OpenTarget, writer: RunWriter) -> AsyncIterator[None]:
-    """Sample the target's brokers while the block runs, if they tell anything and the scenario wants it."""
+async def sampling(target: OpenTarget, take: Callable[[Sample], None]) -> AsyncIterator[None]:
+    """Give `take` samples of the brokers while the block runs, if they tell and the scenario wants it."""
     async with contextlib.AsyncExitStack() as opened:
         found = await _source(target, opened)
         if found is not None:
-            task = asyncio.create_task(_sample(*found, writer))
+            task = asyncio.create_task(_sample(*found, take))
             opened.push_async_callback(_end, task)
         yield
 
@@ -51,11 +50,11 @@ async def _source(target: OpenTarget, opened: contextlib.AsyncExitStack) -> tupl
     return ClusterSamples(management, local), settings.sample_every / 1e9
 
 
-async def _sample(source: SampleSource, every_s: float, writer: RunWriter) -> None:
+async def _sample(source: SampleSource, every_s: float, take: Callable[[Sample], None]) -> None:
     """Take a sample now and every so often; one that comes late is not made up for."""
     due = monotonic()
     while True:
-        writer.broker_sample(await source.sample())
+        take(await source.sample())
         due = max(due + every_s, monotonic())
         await asyncio.sleep(due - monotonic())
 

@@ -26,10 +26,12 @@ from loadgen.backend.pool import WorkerPool
 from loadgen.broker_sampler import sampling
 from loadgen.certificate_rotation import local_cluster
 from loadgen.certificate_runner import CertificateRunner, Line
+from loadgen.drift_watch import DriftWatch
 from loadgen.engine.health import process_usage
 from loadgen.errors import ExitCode, WorkerError
 from loadgen.fault_results import FaultResults, Spans, fault_results
 from loadgen.interruption import Interruption
+from loadgen.metrics.broker_sample import BrokerSample
 from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
 from loadgen.metrics.fault_window import RunSpan
 from loadgen.result import Findings, build_result
@@ -140,6 +142,7 @@ class Coordinator:
         self._via = via
         voice = RunVoice(self.pool.broadcast, writer.event, self._note, self._fault_begins)
         self.faults = RunFaults(plan, control, writer.path, tally=self.tally, news=self._news, voice=voice)
+        self._drift = DriftWatch(plan.scenario)
         self.warnings: list[str] = []
         self._certificates = certificates or CertificateRunner(plan, target, {})
         self._certificates.attach(
@@ -185,7 +188,8 @@ class Coordinator:
             self._certificates.begin(self.origin)
             if self._observer.on_begin is not None:
                 self._observer.on_begin(self)
-            async with sampling(self.target, self.writer):
+            self._drift.begin(self.origin)
+            async with sampling(self.target, self._take_broker_sample):
                 await self._run_stages()
                 await self._certificates.finish(over=self._over)
                 view, view_error = await self._look_to_the_end()
@@ -227,6 +231,7 @@ class Coordinator:
             faults=self.faults.runner.runs,
             certificate_steps=steps,
             steps_say=steps_say,
+            drift=self._drift.rows(),
         )
         ledger = self._ledger() if self._keeps_ledger else None
         if ledger is not None:
@@ -272,6 +277,7 @@ class Coordinator:
             ended = await self._run_stage(stage, at)
             self._stages[-1]["duration"] = (ended - at) / 1e9
             self.faults.runner.leave(stage.name, ended)
+            self._drift.leave(stage.name, ended)
             at = ended
             if stage.kind == "connect" and not self._news.ready and not self._only_refused():
                 self._note("no client could connect: the remaining stages are skipped")
@@ -293,6 +299,7 @@ class Coordinator:
         self.writer.event({"ns": at, "event": "stage", "stage": stage.name, "kind": stage.kind})
         self._note(f"stage {stage.name} ({stage.kind})")
         self.faults.enter(stage.name, at)
+        self._drift.enter(stage.name, at)
         if stage.kind == "connect":
             return await self._connect_stage(stage, at)
         if stage.kind == "drain":
@@ -519,6 +526,7 @@ class Coordinator:
         self.writer.flush()
         while (interval := self.tally.next_interval()) is not None:
             self.faults.second(interval)
+            self._drift.second(interval, disturbed=self.faults.disturbing)
             self._judge_early(interval.end_ns)
             if self._observer.on_second is not None:
                 self._observer.on_second(interval, self)
@@ -531,6 +539,10 @@ class Coordinator:
         if self._aborted:
             self.writer.event({"ns": monotonic_ns(), "event": "aborted", "why": self._aborted})
             self._note(f"ending early: {self._aborted}")
+
+    def _take_broker_sample(self, sample: dict[str, Any]) -> None:
+        self.writer.broker_sample(sample)
+        self._drift.brokers(BrokerSample.from_dict(sample), disturbed=self.faults.disturbing)
 
     def _give_up_the_silent(self) -> None:
         for worker, seconds in self._news.silent():

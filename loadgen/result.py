@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import loadgen
 from loadgen.abort_watch import durations_of
+from loadgen.drift_watch import drift_says
 from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
 from loadgen.expectations import expectation_faults, expectation_rows
@@ -70,6 +71,9 @@ class Findings:
     certificate_steps: list[dict[str, Any]] = field(default_factory=list)
     steps_say: list[tuple[Verdict, str]] = field(default_factory=list)
     """What the certificate steps add to the verdict."""
+
+    drift: list[dict[str, Any]] = field(default_factory=list)
+    """The slopes of the judged stage."""
 
     @property
     def ended_early(self) -> bool:
@@ -134,6 +138,7 @@ def build_result(findings: Findings) -> dict[str, Any]:
         "stages": findings.stages,
         "thresholds": judged.thresholds,
         "expectations": judged.expectations,
+        "drift": findings.drift,
         "codes": {
             name: totals.codes(f"{name}_codes") for name in ("connack", "suback", "puback", "disconnect")
         }
@@ -381,6 +386,7 @@ def _checks(findings: Findings, totals: Snapshot, named: set[str]) -> list[tuple
         )
     if not findings.ended_early:
         found += findings.steps_say
+    found += drift_says(findings.drift, complete=not findings.ended_early)
     if findings.view_error:
         found.append((Verdict.INVALID, f"the broker's view could not be checked: {findings.view_error}"))
     if (

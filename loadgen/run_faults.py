@@ -125,6 +125,11 @@ class RunFaults:
         return self.runner.healing or (bool(self.runner.open_windows()) and self.coming_back > 0)
 
     @property
+    def disturbing(self) -> bool:
+        """Whether a window is open at this moment."""
+        return bool(self.runner.open_windows())
+
+    @property
     def coming_back(self) -> int:
         """Clients that are away and still try."""
         return max(self._news.away - len(self.outages.given_up), 0)

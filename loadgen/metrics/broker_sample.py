@@ -88,8 +88,17 @@ class BrokerSample:
         Raises:
             ValueError: the line is cut short or damaged.
         """
+        return cls.from_dict(json.loads(line))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> BrokerSample:
+        """Take the content of a line of `brokers.jsonl`.
+
+        Raises:
+            ValueError: it is damaged.
+        """
         try:
-            fields: dict[str, Any] = json.loads(line)
+            fields = dict(content)
             nodes = tuple(
                 NodeSample(**node | {"alarms": tuple(node.get("alarms", ()))}) for node in fields.pop("nodes")
             )

@@ -6,6 +6,7 @@ a key that is removed or changes its meaning makes a new version.
 
 from __future__ import annotations
 
+from loadgen.report.schema_drift import DRIFT
 from loadgen.report.schema_faults import FAULT, OUTSIDE
 from loadgen.report.schema_parts import Schema, flag, listing, mapping, number, record, summary, text, whole
 
@@ -290,6 +291,7 @@ RESULT_SCHEMA: Schema = record(
             "other figure",
             _EXPECTATION,
         ),
+        "drift": DRIFT,
         "codes": _CODES,
         "faults": listing("faults in the order of the plan, then marks", FAULT),
         "outages_outside_faults": OUTSIDE,

@@ -10,6 +10,8 @@ from loadgen.report.advice import advice
 from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
 from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
+from loadgen.report.drift import COLUMNS as DRIFT_COLUMNS
+from loadgen.report.drift import drift_lines, judged_time
 from loadgen.report.expectations import COLUMNS as COLUMNS_OF_EXPECTATIONS
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.faults import HEADINGS, fault_rows
@@ -61,6 +63,7 @@ def render(result: Mapping[str, Any], *, color: bool = False) -> str:
         _title(result, paint),
         _thresholds(result, paint),
         _expectations(result, paint),
+        _drift(result, paint),
         _totals(result, paint),
         _ledger(result, paint),
         _faults(result, paint),
@@ -133,6 +136,24 @@ def _expectations(result: Mapping[str, Any], paint: Paint) -> list[str]:
         paint("EXPECTED ANSWERS", "head"),
         f"    {paint(head, 'quiet')}",
         *(f"  {paint(line.mark, line.verdict)} {row}" for line, row in zip(lines, rows, strict=True)),
+    ]
+
+
+def _drift(result: Mapping[str, Any], paint: Paint) -> list[str]:
+    lines = drift_lines(result)
+    if not lines:
+        return []
+    head, *rows = table(
+        [DRIFT_COLUMNS, *([clean(cell) for cell in line.cells] for line in lines)], left=1, indent=""
+    )
+    when = judged_time(result)
+    return [
+        paint(f"DRIFT ({clean(when)})" if when else "DRIFT", "head"),
+        f"    {paint(head, 'quiet')}",
+        *(
+            f"  {paint(line.mark, line.verdict) if line.mark else ' '} {row}"
+            for line, row in zip(lines, rows, strict=True)
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from loadgen.errors import ConfigError, Problem
 from loadgen.scenario.certificate_checks import check_certificates
 from loadgen.scenario.clients import check_client_ids, check_common_names
 from loadgen.scenario.document import Document, Origin, read_document
+from loadgen.scenario.drift_checks import check_drift
 from loadgen.scenario.explain import Finding, explain, locate
 from loadgen.scenario.failover_checks import LONG_DRAIN, check_failover, waits_for_redelivery
 from loadgen.scenario.fault_checks import check_faults
@@ -135,6 +136,7 @@ def _check(
         *check_faults(parts),
         *check_failover(parts),
         *check_certificates(parts),
+        *check_drift(parts),
         *check_common_names(parts),
         *check_client_ids(parts),
         *check_topics(parts),

@@ -12,6 +12,7 @@ from loadgen.errors import Problem
 from loadgen.scenario.base import Name, Strict, Text, Whole, one_or_many
 from loadgen.scenario.certificates import CertificateStep, RotationCommands
 from loadgen.scenario.control import Control, Kubernetes
+from loadgen.scenario.drift import Drift, DriftLimits
 from loadgen.scenario.faults import Fault, Faults, Moment, Repeat
 from loadgen.scenario.groups import (
     Backoff,
@@ -38,6 +39,8 @@ __all__ = [
     "CertificateStep",
     "Control",
     "Directory",
+    "Drift",
+    "DriftLimits",
     "Fault",
     "GeneratorLimits",
     "Group",
@@ -113,6 +116,8 @@ class Scenario(Strict):
         ],
     ] = Field(default={})
     """What must hold: expressions such as `p99 < 250ms` by metric."""
+    drift: Drift = Drift()
+    """What must not creep up while the load stays the same."""
     generator: GeneratorLimits = GeneratorLimits()
     """When the generator itself makes the run INVALID."""
 

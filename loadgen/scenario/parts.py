@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from loadgen.scenario.certificates import CertificateStep
+from loadgen.scenario.drift import Drift
 from loadgen.scenario.explain import follows, locate
 from loadgen.scenario.faults import Fault, with_names
 from loadgen.scenario.groups import Group
@@ -60,6 +61,7 @@ class Parts:
     target: Target | None = None
     faults: Sequence[Fault | None] = ()
     certificates: Sequence[CertificateStep | None] = ()
+    drift: Drift | None = None
 
 
 def parts_of(scenario: Scenario) -> Parts:
@@ -73,6 +75,7 @@ def parts_of(scenario: Scenario) -> Parts:
         scenario.target,
         scenario.faults,
         scenario.certificates,
+        scenario.drift,
     )
 
 
@@ -98,6 +101,7 @@ def salvage(data: object, errors: Sequence[ErrorDetails]) -> Parts:
         _try(Target, target),
         with_names([_try(Fault, value) for value in faults]) if isinstance(faults, list) else (),
         [_try(CertificateStep, value) for value in steps] if isinstance(steps, list) else (),
+        _try(Drift, _section(pruned, "drift")),
     )
 
 

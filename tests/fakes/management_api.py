@@ -28,6 +28,8 @@ class FakeManagementApi:
         self.topics: dict[str, dict[str, str]] = {}
         self.parameters: dict[str, Any] = {}
         self.connections: list[dict[str, Any]] = []
+        self.ask_connections: Callable[[], Awaitable[list[dict[str, Any]]]] | None = None
+        """Where `connections` come from instead, for example an embedded broker's."""
         self.nodes: list[dict[str, Any]] = []
         self.overview: dict[str, Any] = {"rabbitmq_version": "4.3.6"}
         self.hanging: asyncio.Event | None = None
@@ -136,7 +138,7 @@ class FakeManagementApi:
         return web.Response(status=204)
 
     async def _connections(self, _: web.Request) -> web.Response:
-        return web.json_response(self.connections)
+        return web.json_response(await self.ask_connections() if self.ask_connections else self.connections)
 
     async def _close(self, request: web.Request) -> web.Response:
         left = [one for one in self.connections if one["name"] != request.match_info["name"]]

@@ -82,7 +82,8 @@ def test_all_problems_at_once_each_with_its_line(complain: Any) -> None:  # noqa
                         "begin with a letter or digit)"]),
         ("name: x\nseed: -1", ["s.yaml:2: seed: must be at least 0, not -1 (write a number in the range)"]),
         ("name: x\nplugins: []", ['s.yaml:2: plugins: unknown key "plugins" (known here: name, description, seed, '
-                                 "target, identities, groups, stages, faults, certificates, thresholds, generator)"]),
+                                 "target, identities, groups, stages, faults, certificates, thresholds, drift, "
+                                "generator)"]),
         ("description: x", ['s.yaml:1: "name" is missing (add name: short name; it becomes part of the run\'s '
                             "folder)"]),
     ],
