@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,10 +17,14 @@ from loadgen.report import html as html_report
 from loadgen.report import json as json_report
 from loadgen.report import markdown as markdown_report
 from loadgen.report import text
+from loadgen.report.chart_files import write_charts
 from loadgen.report.csv_tables import write_csv
 from loadgen.report.hgrm import write_hgrm
 from loadgen.report.junit import write_junit
-from loadgen.store import Run, open_run
+from loadgen.store import open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def report(
@@ -49,6 +53,17 @@ def report(
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Write thresholds and verdict as JUnit XML."),
     ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--svg",
+            metavar="DIR",
+            help="Write charts for slides and papers as SVG (pip install 'loadgen[charts]').",
+        ),
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="DIR", help="The same charts as PNG, 1920 by 1080.")
+    ] = None,
     html: Annotated[
         bool, typer.Option("--html/--no-html", help="Write report.html into the run's folder.")
     ] = True,
@@ -61,7 +76,14 @@ def report(
         raise ConfigError("--markdown and --json both write to standard output", "ask for one of them")
     opened = result_of(open_run(run))
     write_histogram_log(opened)
-    written = _export(opened, csv=csv, hgrm=hgrm, junit=junit)
+    exports: tuple[tuple[str, Path | None, Callable[[Path], list[Path]]], ...] = (
+        ("csv", csv, lambda folder: write_csv(opened, folder)),
+        ("hgrm", hgrm, lambda folder: write_hgrm(opened, folder)),
+        ("junit", junit, lambda path: [write_junit(opened.result, path)]),
+        ("svg", svg, lambda folder: write_charts(opened, "svg", folder)),
+        ("png", png, lambda folder: write_charts(opened, "png", folder)),
+    )
+    written = [file for flag, path, write in exports if path for file in _export(flag, path, write)]
     report_html = html_report.write_html(opened) if html else None
     if json or output_format is Format.JSON:
         sys.stdout.write(json_report.render(opened.result) + "\n")
@@ -77,26 +99,15 @@ def report(
     return 0
 
 
-def _export(run: Run, *, csv: Path | None, hgrm: Path | None, junit: Path | None) -> list[Path]:
-    """Write what is asked for, and give the paths.
+def _export(flag: str, path: Path, write: Callable[[Path], list[Path]]) -> list[Path]:
+    """Write what a flag asks for, and give the paths.
 
     Raises:
-        ConfigError: something cannot be written.
+        ConfigError: it cannot be written.
     """
-    written: list[Path] = []
-    flag = ""
     try:
-        if csv is not None:
-            flag = "--csv"
-            written += write_csv(run, csv)
-        if hgrm is not None:
-            flag = "--hgrm"
-            written += write_hgrm(run, hgrm)
-        if junit is not None:
-            flag = "--junit"
-            written.append(write_junit(run.result, junit))
+        return write(path)
     except OSError as error:
         raise ConfigError(
-            f"{flag}: cannot write {error.filename}: {error.strerror}", "name another place"
+            f"--{flag}: cannot write {error.filename}: {error.strerror}", "name another place"
         ) from error
-    return written

@@ -26,6 +26,28 @@ _PERCENTILE_COLUMNS = (
 _TIME_COLUMNS = ("start_seconds", "length_seconds", "stage")
 """Of a timeline that has no row; a row knows its columns."""
 _EVENT_COLUMNS = ("at_seconds", "event", "client_id", "group", "node", "details")
+_SAMPLE_COLUMNS = (
+    "at_seconds",
+    "cluster_answered",
+    "cluster_connections",
+    "cluster_queues",
+    "cluster_consumers",
+    "cluster_messages_ready",
+    "cluster_messages_unacknowledged",
+    "node",
+    "running",
+    "memory_bytes",
+    "memory_limit_bytes",
+    "resident_bytes",
+    "cpu_seconds",
+    "connections",
+    "file_descriptors",
+    "processes",
+    "run_queue",
+    "gc_runs",
+    "disk_free_bytes",
+    "alarms",
+)
 _FAULT_COLUMNS = (
     "name",
     "kind",
@@ -54,7 +76,8 @@ def write_csv(run: Run, folder: Path) -> list[Path]:
 
     `timeline.csv` has a row for each interval, `timeline_by_group.csv` for each interval and group,
     `percentiles.csv` for each metric, of the run, of each group and of each stage, `events.csv` for each
-    event, `faults.csv` for each fault. Cells are empty where nothing was measured.
+    event, `faults.csv` for each fault, `brokers.csv` for each sample of a broker. Cells are empty where
+    nothing was measured.
 
     Raises:
         OSError: the folder cannot be written.
@@ -66,6 +89,7 @@ def write_csv(run: Run, folder: Path) -> list[Path]:
         "timeline_by_group": (("group", *_TIME_COLUMNS), by_group),
         "percentiles": (_PERCENTILE_COLUMNS, _percentiles(run)),
         "events": (_EVENT_COLUMNS, _events(run)),
+        "brokers": (_SAMPLE_COLUMNS, _brokers(run)),
         "faults": (_FAULT_COLUMNS, map(_fault, run.result.get("faults") or [])),
     }
     return [_write(folder / f"{name}.csv", columns, rows) for name, (columns, rows) in tables.items()]
@@ -118,6 +142,33 @@ def _events(run: Run) -> Iterator[dict[str, Any]]:
             "node": event.node,
             "details": json.dumps(dict(event.details), ensure_ascii=False) if event.details else "",
         }
+
+
+def _brokers(run: Run) -> Iterator[dict[str, Any]]:
+    for sample in run.broker_samples():
+        cluster = {
+            column: getattr(sample, column.removeprefix("cluster_"))
+            for column in _SAMPLE_COLUMNS
+            if column.startswith("cluster_")
+        }
+        for node in sample.nodes:
+            yield {
+                "at_seconds": round(run.at(sample.ns), 6),
+                **cluster,
+                "node": node.name,
+                "running": node.running,
+                "memory_bytes": node.memory,
+                "memory_limit_bytes": node.memory_limit,
+                "resident_bytes": node.resident,
+                "cpu_seconds": node.cpu_seconds,
+                "connections": node.connections,
+                "file_descriptors": node.file_descriptors,
+                "processes": node.processes,
+                "run_queue": node.run_queue,
+                "gc_runs": node.gc_runs,
+                "disk_free_bytes": node.disk_free,
+                "alarms": " ".join(node.alarms),
+            }
 
 
 def _fault(fault: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,13 +23,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_several_exports_at_once(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    flags = ("--csv", out / "csv", "--hgrm", out / "hgrm", "--junit", out / "ci" / "junit.xml", "--json")
-    assert call(["report", run, *map(str, flags), "--no-html"]) == 0
+    flags = (
+        "--csv",
+        out / "csv",
+        "--hgrm",
+        out / "hgrm",
+        "--junit",
+        out / "ci" / "junit.xml",
+        "--svg",
+        out / "charts",
+    )
+    assert call(["report", run, *map(str, flags), "--no-html", "--json"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["verdict"] == "fail"
     assert (out / "csv" / "timeline.csv").is_file()
     assert (out / "hgrm" / "publish_latency.hgrm").is_file()
     assert ET.parse(out / "ci" / "junit.xml").getroot().tag == "testsuites"
+    assert (out / "charts" / "publish_latency.svg").is_file()
     written = [line.removeprefix("written: ") for line in told.err.splitlines()]
     assert sorted(written) == sorted(str(path) for path in out.rglob("*") if path.is_file())
     assert not (tmp_path / "runs" / "latest" / "report.html").exists()
@@ -70,7 +80,7 @@ def test_two_forms_on_stdout_are_refused(run: str, capsys: pytest.CaptureFixture
     assert "ask for one of them" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--csv", "--hgrm", "--junit"])
+@pytest.mark.parametrize("flag", ["--csv", "--hgrm", "--junit", "--svg", "--png"])
 def test_a_place_that_cannot_be_written_is_named(
     flag: str, run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

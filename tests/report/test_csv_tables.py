@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
 
+from loadgen.metrics.broker_sample import BrokerSample, NodeSample
 from loadgen.partial import result_of
 from loadgen.report.csv_tables import write_csv
 from loadgen.store import RunWriter, open_run
-from tests.made_run import RATE, make_run
+from tests.made_run import ORIGIN, RATE, make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +31,9 @@ def tables(run: Run, folder: Path) -> dict[str, list[dict[str, str]]]:
 def test_the_timeline_has_a_row_for_each_interval(tmp_path: Path) -> None:
     run = open_run(make_run(tmp_path))
     found = tables(run, tmp_path / "out")
-    assert set(found) == {"timeline", "timeline_by_group", "percentiles", "events", "faults"}
+    assert set(found) == {
+        "timeline", "timeline_by_group", "percentiles", "events", "faults", "brokers",
+    }  # fmt: skip
     timeline = found["timeline"]
     assert len(timeline) == 13
     assert sum(int(row["published_total"]) for row in timeline) == run.result["totals"]["published"]
@@ -63,6 +67,26 @@ def test_events_and_faults(tmp_path: Path) -> None:
     (fault,) = found["faults"]
     assert (fault["name"], fault["window_start_seconds"], fault["lost_messages"]) == ("kill", "6.0", "1")
     assert (fault["fleet_down_seconds"], fault["not_back_outages"]) == ("1.5", "")
+
+
+def test_samples_of_the_brokers(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    nodes = (
+        NodeSample("rabbit1", running=True, memory=100, alarms=("memory", "disk")),
+        NodeSample("rabbit2", running=False),
+    )
+    sample = BrokerSample(ORIGIN + 2_500_000_000, connections=14, messages_ready=3, nodes=nodes)
+    (path / "brokers.jsonl").write_text(json.dumps(asdict(sample)) + "\n")
+    one, other = tables(open_run(path), tmp_path / "out")["brokers"]
+    assert (one["at_seconds"], one["node"], one["memory_bytes"], one["alarms"]) == (
+        "2.5", "rabbit1", "100", "memory disk",
+    )  # fmt: skip
+    assert (one["cluster_messages_ready"], one["cluster_queues"], one["cluster_answered"]) == (
+        "3",
+        "",
+        "True",
+    )
+    assert (other["running"], other["memory_bytes"]) == ("False", "")
 
 
 def test_runs_that_were_killed_or_have_nothing(tmp_path: Path) -> None:
