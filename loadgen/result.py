@@ -17,7 +17,7 @@ from loadgen.expectations import expectation_faults, expectation_rows
 from loadgen.fault_results import FaultResults
 from loadgen.fault_run import Outcome, troubles
 from loadgen.generator_faults import generator_faults
-from loadgen.machine import available_cores
+from loadgen.machine import this_machine
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.delivery import PublisherLog
 from loadgen.metrics.summary import summarise
@@ -246,6 +246,7 @@ def _generator(findings: Findings, totals: Snapshot) -> dict[str, Any]:
 
 def _environment(findings: Findings) -> dict[str, Any]:
     tls = next((final.tls for final in findings.finals if final.tls), None)
+    machine = this_machine()
     return {
         "loadgen": loadgen.__version__,
         "client": described(findings.plan.driver),
@@ -253,7 +254,12 @@ def _environment(findings: Findings) -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "platform": platform.platform(),
         "openssl": ssl.OPENSSL_VERSION,
-        "cores": available_cores(),
+        "cores": machine.cores,
+        "limits": {
+            "open_files": machine.descriptors,
+            "local_ports": machine.ports,
+            "memory": machine.memory,
+        },
         "tls": f"{tls[0]} {tls[1]}" if tls else None,
         "insecure": findings.plan.scenario.target.tls.insecure,
     }

@@ -191,7 +191,10 @@ def summary(plan: Plan, needs: Needs) -> dict[str, Any]:
         "clients": needs.clients,
         "clients_per_node": needs.clients_per_node,
         "groups": groups,
-        "stages": [{"name": each.name, "kind": each.kind} for each in plan.scenario.stages],
+        "stages": [
+            {"name": each.name, "kind": each.kind} | ({"load": str(each.load)} if each.kind == "hold" else {})
+            for each in plan.scenario.stages
+        ],
         "faults": [
             {
                 "name": fault.name,

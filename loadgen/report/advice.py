@@ -10,7 +10,7 @@ from loadgen.report.codes import code_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DEFAULT_LAG_LIMIT = 0.1
+LAG_LIMIT = 0.1
 """Seconds; the scenario's `generator.send_lag` and `generator.loop_lag` when a result does not say."""
 
 
@@ -26,7 +26,7 @@ def saturated(result: Mapping[str, Any]) -> list[str]:
     found = []
     for name in ("send_lag", "loop_lag"):
         p99 = (generator.get(name) or {}).get("p99")
-        limit = limits.get(name, _DEFAULT_LAG_LIMIT)
+        limit = limits.get(name, LAG_LIMIT)
         if p99 is not None and p99 > limit:
             words = name.replace("_", " ")
             found.append(f"{words} p99 is {figures.seconds(p99)}, limit {figures.seconds(limit)}")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from bokeh.models.annotations import Span
 from bokeh.models.ranges import Range1d
-from bokeh.models.sources import ColumnDataSource
 
 from loadgen.metrics.histogram import Histogram
-from loadgen.report.charts import Chart
+from loadgen.report import figures
+from loadgen.report.chart import Chart
+from loadgen.report.marking import Marking
+from loadgen.report.moments import moments
 from loadgen.report.plots import (
-    LATENCY_HOVER,
+    Kit,
     Line,
     add_hover,
     add_line,
+    add_rising_steps,
+    anchor,
+    columns,
     empty_plot,
-    shade_windows,
-    time_axis,
 )
-from loadgen.report.series import spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,66 +28,72 @@ if TYPE_CHECKING:
     from loadgen.report.fault_curves import FaultCurve
 
 _SPREADS = (
-    ("silence", "silence before it was noticed", "grey", "dotted"),
+    ("detect", "fault to noticed", "grey", "dotted"),
     ("reconnect", "noticed to CONNACK", "blue", "solid"),
     ("ready", "noticed to ready", "green", "dashed"),
     ("first_ack", "noticed to first acknowledgement", "orange", "solid"),
     ("first_delivery", "noticed to first delivery", "pink", "dotdash"),
 )
-_MOST_FAULTS = 12
+_SHARES = tuple(2.5 * step for step in range(41))
+"""Percent of the clients for which times are drawn."""
+_SHORTEST = 1e-6
+"""Seconds; what is shorter is drawn there."""
+MOST_FAULTS = 20
 """Charts of more faults than these would make the page too heavy; the tables have them all."""
 
 
-def fault_charts(result: Mapping[str, Any], curves: Sequence[FaultCurve]) -> list[Chart]:
-    """Draw the charts of each fault that has something to draw."""
+def fault_charts(
+    result: Mapping[str, Any], curves: Sequence[FaultCurve], kit: Kit | None = None
+) -> list[Chart]:
+    """Draw the charts of each fault that has something to draw; a chart's section is `fault_…`."""
     faults = result.get("faults") or []
+    kit = kit or Kit()
+    marking = Marking(moments(result), kit)
     charts = []
-    for curve in curves[:_MOST_FAULTS]:
+    for curve in curves[:MOST_FAULTS]:
         fault = faults[curve.place]
-        charts.append(_fleet(curve, fault))
-        if spread := _spread(curve, fault):
+        charts.append(_fleet(curve, fault, kit, marking))
+        if spread := _spread(curve, fault, kit):
             charts.append(spread)
     return charts
 
 
-def _fleet(curve: FaultCurve, fault: Mapping[str, Any]) -> Chart:
+def _fleet(curve: FaultCurve, fault: Mapping[str, Any], kit: Kit, marking: Marking) -> Chart:
     """Draw rates around a fault, with lines where it was injected, healed and over."""
     key = f"fault_{curve.place}"
-    columns = {f"{key}_{name}": values for name, values in curve.columns.items() if name != "time"}
-    source = ColumnDataSource({"time": curve.columns["time"], **columns})
+    data = {f"{key}_{name}": values for name, values in curve.columns.items() if name != "time"}
+    source = columns(time=curve.columns["time"], **data)
     start, end = curve.columns["time"][0], curve.columns["time"][-1] + curve.width
-    plot = empty_plot(Range1d(start=start, end=end, bounds=(start, end)))
-    time_axis(plot)
-    plot.y_range.start = 0
-    window = fault.get("window") or {}
-    opened = float(window["start"])
-    closed = window.get("end")
-    shade_windows(plot, [(opened, float(closed if closed is not None else end))])
-    for moment, dash in ((fault.get("healed_at"), "dashed"), (fault.get("recovered_at"), "dotted")):
-        if moment is not None:
-            plot.add_layout(
-                Span(
-                    location=moment, dimension="height", line_color="#008F68", line_dash=dash, line_width=1.4
-                )
-            )
+    plot = empty_plot(kit, Range1d(start=start, end=end, bounds=(start, end)), plain=True)
+    plot.xaxis.formatter = kit.ticks["clock"]
+    marking.put(plot, names=False)
     lines = [
-        Line(f"{key}_published", "published", "blue", width=2.6),
+        Line(f"{key}_published", "sent", "blue", width=2.6),
         Line(f"{key}_acknowledged", "acknowledged", "orange", "dashed"),
         Line(f"{key}_delivered", "delivered", "green"),
     ]
     for line in lines:
-        add_line(plot, key, line, source, "time")
-    anchor = plot.line("time", lines[0].column, source=source, line_alpha=0)
+        add_line(plot, kit, key, line, source, "time")
     tips = [("at", "@time{0.0}s"), *((line.name, f"@{{{line.column}}}{{0,0}}/s") for line in lines)]
-    add_hover(plot, anchor, [*tips, ("ready clients", f"@{{{key}_ready}}{{0,0}}")], ())
-    note = (
-        f"Per second, from each {curve.width:g} s. Shaded: the fault's window; "
-        "green lines: healed (dashed), all well again (dotted)."
+    add_hover(
+        plot,
+        kit,
+        anchor(plot, kit, source, "time", lines[0].column),
+        [*tips, ("clients ready", f"@{{{key}_ready}}{{0,0}}")],
+        {},
     )
-    return Chart(key, f"Fleet around {curve.name}", note, plot, tuple(lines))
+    note = f"Messages per second, one point for each {curve.width:g} s."
+    rate = fault.get("rate") or {}
+    phases = [
+        f"{words} {figures.rate(rate[name])}"
+        for name, words in (("baseline", "before"), ("during", "in the window"), ("after", "after it"))
+        if rate.get(name) is not None
+    ]
+    summary = f"{str(rate.get('metric') or '').capitalize()} {', '.join(phases)}." if phases else ""
+    return Chart(key, f"The fleet around {curve.name}", note, plot, tuple(lines), key, summary, table="rate")
 
 
-def _spread(curve: FaultCurve, fault: Mapping[str, Any]) -> Chart | None:
+def _spread(curve: FaultCurve, fault: Mapping[str, Any], kit: Kit) -> Chart | None:
     """Draw which part of the affected clients had come how far, and when."""
     key = f"spread_{curve.place}"
     encoded = fault.get("histograms") or {}
@@ -98,16 +104,43 @@ def _spread(curve: FaultCurve, fault: Mapping[str, Any]) -> Chart | None:
     ]
     if not found:
         return None
+    shortest = max(min(histogram.min for _, histogram in found) / 1e9, _SHORTEST)
+    longest = max(max(histogram.max for _, histogram in found) / 1e9, 1e-3)
+    plot = empty_plot(kit, Range1d(start=shortest / 1.5, end=longest * 1.5), x_log=True, plain=True)
+    plot.y_range = Range1d(start=0, end=103)
+    plot.xaxis.formatter = kit.ticks["latency"]
+    plot.xaxis.major_label_policy = kit.no_overlap
+    plot.yaxis.axis_label = "% of the clients"
+    # A logarithmic axis has no place for 0.
+    times = {
+        line.column: [max(value / 1e9, _SHORTEST) for value in histogram.percentiles(_SHARES)]
+        for line, histogram in found
+    }
+    source = columns(share=_SHARES, **times)
+    for line, _ in found:
+        add_rising_steps(plot, kit, key, line, source, "share")
+    tips = [
+        ("clients", "@share{0.[0]} %"),
+        *((line.name, f"@{{{line.column}}}{{custom}}") for line, _ in found),
+    ]
+    pointed = anchor(plot, kit, source, found[0][0].column, "share")
+    add_hover(plot, kit, pointed, tips, dict.fromkeys(times, "latency"), mode="hline")
+    said = {
+        line.column: f"half within {figures.seconds(p50 / 1e9)}, 90 % within {figures.seconds(p90 / 1e9)}, "
+        f"all within {figures.seconds(histogram.max / 1e9)}"
+        for line, histogram in found
+        for p50, p90 in [histogram.percentiles((50, 90))]
+    }
     far = max(histogram.count for _, histogram in found)
-    plot = empty_plot(Range1d(start=0, end=100), log=True)
-    for line, histogram in found:
-        xs, ys = spectrum(histogram)
-        shares = [100 - 100 / x for x in xs]
-        ys = [value or math.nan for value in ys]
-        source = ColumnDataSource({"share": shares, line.column: ys})
-        renderer = add_line(plot, key, line, source, "share")
-        tips = [("clients", "@share{0.0} %"), (line.name, LATENCY_HOVER.replace("COLUMN", line.column))]
-        add_hover(plot, renderer, tips, [line.column])
-    plot.xaxis.axis_label = "% of the clients"
-    note = f"How long it took, from the fastest to the slowest of up to {far:,} clients."
-    return Chart(key, f"Clients in {curve.name}", note, plot, tuple(line for line, _ in found))
+    note = f"Of up to {far:,} outages: by when how many had come how far."
+    told = [line for line, _ in found if line.column in {f"{key}_ready", f"{key}_detect"}]
+    summary = "; ".join(f"{line.name}: {said[line.column]}" for line in told)
+    return Chart(
+        key,
+        f"How long clients were away in {curve.name}",
+        note,
+        plot,
+        tuple(line for line, _ in found),
+        f"fault_{curve.place}",
+        f"{summary[:1].upper()}{summary[1:]}." if summary else "",
+    )

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 AROUND_S = 10.0
 """Seconds shown before and after a window."""
-MAX_POINTS = 600
+MAX_POINTS = 400
+"""Points of one fault's curves."""
+_POINTS_IN_ALL = 4000
+"""Of all faults together: with many faults each has fewer, and longer bins."""
+_FEWEST_POINTS = 120
 CURVES = (("published", "published"), ("acknowledged", "acknowledged"), ("received", "delivered"))
 """Curves of a snapshot that count, with the name each has in a chart."""
 
@@ -44,8 +48,9 @@ def fault_curves(timeline: Iterable[Snapshot], faults: Sequence[Mapping[str, Any
             for tenth, count in curve.items():
                 if any(tenth in each for each in wanted):
                     kept[tenth] = kept.get(tenth, 0) + count
+    most = max(_FEWEST_POINTS, min(MAX_POINTS, _POINTS_IN_ALL // len(spans)))
     found = [
-        _curve(place, str(faults[place].get("name") or faults[place].get("kind")), span, sums)
+        _curve(most, place, str(faults[place].get("name") or faults[place].get("kind")), span, sums)
         for place, span in spans
     ]
     return [curve for curve in found if curve.columns["time"]]
@@ -61,9 +66,11 @@ def _span(fault: Mapping[str, Any]) -> tuple[int, int] | None:
     return first, math.ceil(((end if end is not None else start) + AROUND_S) * 10)
 
 
-def _curve(place: int, name: str, span: tuple[int, int], sums: Mapping[str, Mapping[int, int]]) -> FaultCurve:
+def _curve(
+    most: int, place: int, name: str, span: tuple[int, int], sums: Mapping[str, Mapping[int, int]]
+) -> FaultCurve:
     first, last = span
-    step = math.ceil((last - first) / MAX_POINTS)
+    step = math.ceil((last - first) / most)
     columns: dict[str, list[float]] = {key: [] for key in ("time", "ready", *(each for _, each in CURVES))}
     known = sums.get("published", {}).keys() | sums.get("ready", {}).keys()
     for start in range(first, last, step):

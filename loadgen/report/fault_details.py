@@ -36,7 +36,12 @@ def fault_details(result: Mapping[str, Any]) -> list[FaultDetail]:
 
 def _detail(fault: Mapping[str, Any]) -> FaultDetail:
     target = str(fault.get("target") or "")
-    words = [str(fault.get("kind") or ""), target, f"at {figures.clock(fault.get('injected_at'))}"]
+    kind, injected = str(fault.get("kind") or ""), fault.get("injected_at")
+    words = [
+        kind if kind != fault.get("name") else "",
+        target,
+        f"at {figures.clock(injected)}" if injected is not None else "",
+    ]
     return FaultDetail(
         subtitle=" ".join(word for word in words if word),
         distributions=[

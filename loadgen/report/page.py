@@ -6,9 +6,11 @@ This module needs bokeh and jinja2, which are slow to import; `loadgen.report.ht
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,40 +21,78 @@ from loadgen.report.advice import advice, saturated
 from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
 from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
+from loadgen.report.environment import environment_facts
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
 from loadgen.report.fault_curves import fault_curves
-from loadgen.report.fault_details import fault_details
-from loadgen.report.faults import HEADINGS, fault_rows
+from loadgen.report.fault_details import FaultDetail, fault_details
+from loadgen.report.fault_story import fault_story
+from loadgen.report.faults import HEADINGS, FaultRow, fault_rows
+from loadgen.report.headline import headline, health
 from loadgen.report.ledger import COLUMNS, ledger_notes, ledger_rows, worst_pairs
-from loadgen.report.plots import DARK, LIGHT
+from loadgen.report.plots import DARK, DASHES, LIGHT, Kit
 from loadgen.report.series import RunSeries, read_series
+from loadgen.report.story import scenario_sentence
 from loadgen.report.text import PERCENTILES
 from loadgen.report.thresholds import threshold_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from loadgen.report.chart import Chart
     from loadgen.report.source import RunSource
 
 _BACKTICKS = re.compile("`([^`]*)`")
+_CONNECTING = frozenset(
+    {
+        "tcp_connect",
+        "tls_handshake",
+        "mqtt_connect",
+        "connect_time",
+        "subscribe_time",
+        "detect_time",
+        "reconnect_time",
+        "planned_reconnect_time",
+        "recovery_time",
+    }
+)
+"""Metrics of connections; the others are of messages and of the generator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """All that the page has of one fault, beside its charts."""
+
+    place: int
+    """Index in the result."""
+    row: FaultRow
+    detail: FaultDetail
+    story: list[tuple[str, str]]
 
 
 def render(run: RunSource) -> str:
     """Give the report of a run as one HTML page."""
     result = run.result
     timeline = list(run.timeline())
-    series = read_series(timeline, result.get("stages") or [])
-    drawn = charts.draw(series, result)
-    drawn += fault_charts(result, fault_curves(timeline, result.get("faults") or []))
-    script, divs = components({chart.key: chart.plot for chart in drawn}) if drawn else ("", {})
+    kit = Kit()
+    series = read_series(timeline, result.get("stages") or [], run.plan)
+    drawn = charts.draw(series, result, kit)
+    drawn += fault_charts(result, fault_curves(timeline, result.get("faults") or []), kit)
+    script, divs = _embedded(drawn)
     scenario = run.path / "scenario.yaml"
+    metrics = result.get("metrics") or {}
+    connecting = {name: metric for name, metric in metrics.items() if name in _CONNECTING}
     # Every value below is escaped by jinja2; only bokeh's own code and our own style go in as they are.
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             result=result,
+            sections=_sections(
+                result,
+                connecting=any(each.get("count") for each in connecting.values()) or bool(series.phases),
+            ),
+            sentence=scenario_sentence(result, run.plan),
             charts=[(chart, _ours(divs[chart.key])) for chart in drawn],
             chart_script=_ours(script),
             bokeh_js=[
@@ -62,6 +102,7 @@ def render(run: RunSource) -> str:
             else [],
             style=_ours(_read("report.css")),
             page_script=_ours(_read("report.js.j2")),
+            dashes=DASHES,
             palettes={"light": LIGHT, "dark": DARK},
             scenario_text=scenario.read_text(encoding="utf-8", errors="replace")
             if scenario.is_file()
@@ -70,60 +111,68 @@ def render(run: RunSource) -> str:
             thresholds=threshold_lines(result),
             expectations=expectation_lines(result),
             advice=advice(result),
+            health=health(result),
             saturated=saturated(result),
             ledger_columns=COLUMNS,
             ledger=ledger_rows(result["ledger"]) if result.get("ledger") else [],
             ledger_notes=ledger_notes(result.get("ledger") or {}),
             worst=worst_pairs(result.get("ledger") or {}),
             fault_headings=HEADINGS,
-            faults=list(zip(fault_rows(result), fault_details(result), strict=True)),
+            faults=_faults(result),
             codes=code_lines(result.get("codes") or {}),
             percentiles=PERCENTILES,
+            latencies={name: metric for name, metric in metrics.items() if name not in _CONNECTING},
+            connecting=connecting,
             stages=stage_rows(result, series),
             step_columns=STEP_COLUMNS,
             steps=step_lines(result),
+            environment=environment_facts(result),
         )
     )
 
 
-def headline(result: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Give the figures a reader looks for first: name, value, note, tone (`bad` or empty)."""
-    totals, ledger, metrics = (result.get(key) or {} for key in ("totals", "ledger", "metrics"))
-    publish, delivery = metrics.get("publish_latency") or {}, metrics.get("delivery_latency") or {}
-    clients, connected = totals.get("clients"), totals.get("connected")
-    lost = ledger.get("lost")
+def _embedded(drawn: Sequence[Chart]) -> tuple[str, dict[str, str]]:
+    """Give the script that draws all charts, and by chart the place where it does so."""
+    if not drawn:
+        return "", {}
+    document = Document()
+    # Frozen, or each plot that is added would make bokeh look through all of them again.
+    with document.models.freeze():
+        for chart in drawn:
+            document.add_root(chart.plot)
+    script, places = components({chart.key: chart.plot for chart in drawn})
+    return script, places
+
+
+def _faults(result: Mapping[str, Any]) -> list[Fault]:
+    connected = (result.get("totals") or {}).get("connected")
+    parts = zip(result.get("faults") or [], fault_rows(result), fault_details(result), strict=True)
     return [
-        (
-            "clients connected",
-            figures.count(connected),
-            f"of {figures.count(clients)}",
-            "bad" if (connected or 0) + (totals.get("refused") or 0) < (clients or 0) else "",
-        ),
-        (
-            "published",
-            figures.count(totals.get("published")),
-            f"{figures.count(totals.get('acknowledged'))} acknowledged",
-            "",
-        ),
-        (
-            "delivered",
-            figures.count(totals.get("delivered")),
-            f"of {figures.count(totals.get('expected_deliveries'))} expected",
-            "",
-        ),
-        ("lost", figures.count(lost), "of those acknowledged", "bad" if lost else ""),
-        (
-            "publish p99",
-            figures.seconds(publish.get("p99")),
-            f"p50 {figures.seconds(publish.get('p50'))}",
-            "",
-        ),
-        (
-            "delivery p99",
-            figures.seconds(delivery.get("p99")),
-            f"p50 {figures.seconds(delivery.get('p50'))}",
-            "",
-        ),
+        Fault(place, row, detail, fault_story(fault, connected))
+        for place, (fault, row, detail) in enumerate(parts)
+    ]
+
+
+def _sections(result: Mapping[str, Any], *, connecting: bool) -> list[tuple[str, str]]:
+    """Give the sections that the page has: anchor and title."""
+    return [
+        (anchor, title)
+        for anchor, title, there in (
+            ("thresholds", "Thresholds", True),
+            ("expectations", "Answers", result.get("expectations")),
+            ("faults", "Faults", result.get("faults")),
+            ("charts", "Over time", True),
+            ("latency", "Latency", True),
+            ("connecting", "Connecting", connecting),
+            ("ledger", "Ledger", True),
+            ("codes", "Codes", True),
+            ("stages", "Stages", True),
+            ("certificates", "Certificates", result.get("certificate_steps")),
+            ("generator", "Generator", True),
+            ("broker", "Broker", True),
+            ("scenario", "Scenario", True),
+        )
+        if there
     ]
 
 

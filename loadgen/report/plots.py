@@ -1,20 +1,24 @@
 """How a chart is drawn with bokeh: quiet axes, lines told apart by dash as well as colour, tools for zooming.
 
-Colours of text, grid and background come from the page's CSS variables (`--bk-…`). A line's colour cannot, so
-each line is named and tagged, and the page's script gives it the colour of the theme in use.
+Colours of text, grid and background come from the page's CSS variables (`--bk-…`). Glyphs cannot read these:
+each is tagged, and the page's script gives it the colour of the theme in use. Lines are named, to be hidden.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from bokeh.models.annotations import BoxAnnotation, Span
+import numpy as np
 from bokeh.models.axes import LinearAxis
-from bokeh.models.formatters import CustomJSTickFormatter
+from bokeh.models.filters import AllIndices
+from bokeh.models.formatters import CustomJSTickFormatter, NumeralTickFormatter
+from bokeh.models.glyphs import Line as LineGlyph
+from bokeh.models.glyphs import Scatter, Step, VArea, VSpan, VStrip
 from bokeh.models.labeling import NoOverlap
+from bokeh.models.sources import CDSView, ColumnDataSource
 from bokeh.models.text import PlainText
-from bokeh.models.tickers import FixedTicker
+from bokeh.models.tickers import FixedTicker, LogTicker
 from bokeh.models.tools import (
     BoxZoomTool,
     CustomJSHover,
@@ -27,13 +31,29 @@ from bokeh.models.tools import (
 from bokeh.plotting import figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from bokeh.models.sources import ColumnDataSource
-
-LIGHT = {"blue": "#0072B2", "orange": "#D55E00", "green": "#008F68", "pink": "#B0508A", "grey": "#767C85"}
+LIGHT = {
+    "blue": "#0072B2",
+    "orange": "#D55E00",
+    "green": "#008F68",
+    "pink": "#B0508A",
+    "grey": "#767C85",
+    "fault": "#B3261E",
+    "good": "#00734F",
+    "band": "#8A93A0",
+}
 """Okabe and Ito's colours, told apart by colour-blind readers, a little darker where white needs it."""
-DARK = {"blue": "#5CB8EE", "orange": "#F0A23B", "green": "#35CBA0", "pink": "#E3A0CA", "grey": "#8B929C"}
+DARK = {
+    "blue": "#5CB8EE",
+    "orange": "#F0A23B",
+    "green": "#35CBA0",
+    "pink": "#E3A0CA",
+    "grey": "#8B929C",
+    "fault": "#FF8A80",
+    "good": "#4FD3A4",
+    "band": "#8A93A0",
+}
 """The same hues for a dark page."""
 
 DASHES = {"solid": "", "dashed": "6 4", "dotted": "2 4", "dotdash": "2 4 6 4"}
@@ -61,6 +81,13 @@ const text = (n) => String(Number(n.toPrecision(3)))
 if (tick < 0.001) return `${text(tick * 1e6)} µs`
 return tick < 1 ? `${text(tick * 1000)} ms` : `${text(tick)} s`
 """
+_SIZE_JS = """
+const units = ["B", "kB", "MB", "GB", "TB"]
+let n = tick, place = 0
+while (Math.abs(n) >= 999.5 && place < 4) { n /= 1000; place += 1 }
+return `${Number(n.toPrecision(3))} ${units[place]}`
+"""
+_VALUE_JS = {"latency": _LATENCY_JS, "size": _SIZE_JS, "clock": _CLOCK_JS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +107,72 @@ class Line:
         return f"{chart}/{self.column}"
 
 
-def empty_plot(x_range: Any, *, log: bool = False, x_log: bool = False) -> Any:  # noqa: ANN401 - bokeh's types
-    """Make a plot without lines; `log` gives a logarithmic latency axis."""
+@dataclass(slots=True)
+class Kit:
+    """What all charts of one page share, so that a page with many charts stays small."""
+
+    ticks: dict[str, Any] = field(
+        default_factory=lambda: {
+            **{unit: CustomJSTickFormatter(code=code) for unit, code in _VALUE_JS.items()},
+            "number": NumeralTickFormatter(format="0,0.[00]"),
+        }
+    )
+    """Formatters of an axis, by unit: `latency` (s), `size` (bytes), `clock` (s), `number`."""
+    hovers: dict[str, Any] = field(
+        default_factory=lambda: {
+            unit: CustomJSHover(code="if (isNaN(value)) return 'no sample'" + code.replace("tick", "value"))
+            for unit, code in _VALUE_JS.items()
+        }
+    )
+    """Formatters of a tooltip, by unit."""
+    no_overlap: Any = field(default_factory=lambda: NoOverlap(min_distance=6))
+    views: dict[str, Any] = field(default_factory=dict)
+    """By source: the view that all glyphs of that source have, everything in it."""
+    everything: Any = field(default_factory=AllIndices)
+
+    def add(self, plot: Any, source: ColumnDataSource, glyph: Any, **more: Any) -> Any:  # noqa: ANN401
+        """Put a glyph on a plot, without the variants for selections that bokeh would add."""
+        view = self.views.setdefault(source.id, CDSView(filter=self.everything))
+        return plot.add_glyph(source, glyph, view=view, nonselection_glyph=None, muted_glyph=None, **more)
+
+
+def columns(**data: Sequence[float] | Sequence[str]) -> ColumnDataSource:
+    """Make a source of columns; numbers become 32-bit floats, seven digits, to keep the page small."""
+    return ColumnDataSource(
+        {
+            name: list(values) if values and isinstance(values[0], str) else np.asarray(values, "float32")
+            for name, values in data.items()
+        }
+    )
+
+
+def empty_plot(
+    kit: Kit,
+    x_range: Any,  # noqa: ANN401 - bokeh's types
+    *,
+    unit: str = "number",
+    x_log: bool = False,
+    plain: bool = False,
+) -> Any:  # noqa: ANN401
+    """Make a plot without lines.
+
+    Args:
+        kit: What the charts of a page share.
+        x_range: A range of bokeh's, or a pair of numbers.
+        unit: Of the vertical axis, a key of `Kit.ticks`; `latency` makes it logarithmic.
+        x_log: Whether the horizontal axis is logarithmic.
+        plain: Whether it has only the tools to zoom in and back out, to be light where there are many.
+    """
+    log = unit == "latency"
     box = BoxZoomTool(dimensions="width")
-    plot = figure(
+    more = () if plain else (PanTool(dimensions="width"), WheelZoomTool(dimensions="width"), SaveTool())
+    plot: Any = figure(
         height=_HEIGHT,
         sizing_mode="stretch_width",
         x_range=x_range,
         x_axis_type="log" if x_log else "linear",
         y_axis_type="log" if log else "linear",
-        tools=[box, PanTool(dimensions="width"), WheelZoomTool(dimensions="width"), ResetTool(), SaveTool()],
+        tools=[box, ResetTool(), *more],
         active_drag=box,
         active_scroll=None,  # a page that scrolls must not zoom under the reader's finger
         toolbar_location="right",
@@ -103,93 +186,161 @@ def empty_plot(x_range: Any, *, log: bool = False, x_log: bool = False) -> Any: 
     plot.stylesheets = [_TOOLTIP_CSS]
     plot.outline_line_color = None
     plot.xgrid.grid_line_color = None
+    plot.yaxis.formatter = kit.ticks[unit]
+    plot.yaxis.major_label_policy = kit.no_overlap
     if log:
-        plot.yaxis.formatter = CustomJSTickFormatter(code=_LATENCY_JS)
+        plot.yaxis.ticker = LogTicker(mantissas=[1, 2, 5], num_minor_ticks=0)
+        plot.ygrid.ticker = plot.yaxis[0].ticker
+    else:
+        plot.y_range.start = 0
     return plot
 
 
-def time_axis(plot: Any) -> None:  # noqa: ANN401 - bokeh's types
-    """Write the horizontal axis as elapsed time."""
-    plot.xaxis.formatter = CustomJSTickFormatter(code=_CLOCK_JS)
+def add_line(  # noqa: PLR0917 - where, what, from what
+    plot: Any,  # noqa: ANN401 - bokeh's types
+    kit: Kit,
+    chart: str,
+    line: Line,
+    source: ColumnDataSource,
+    x: str,
+) -> Any:  # noqa: ANN401
+    """Draw one column against `x`; gaps stay gaps, and a sample between two gaps is a dot.
 
-
-def add_line(plot: Any, chart: str, line: Line, source: ColumnDataSource, x: str) -> Any:  # noqa: ANN401
-    """Draw one column against `x`; gaps stay gaps."""
-    return plot.line(
-        x,
-        line.column,
-        source=source,
-        line_color=LIGHT[line.colour],
+    Args:
+        plot: Where.
+        kit: What the charts of a page share.
+        chart: The chart's key.
+        line: What.
+        source: Has the line's column and `x`.
+        x: Name of the column of the horizontal axis.
+    """
+    colour = LIGHT[line.colour]
+    if _has_lone_samples(source.data[line.column]):
+        tags = [f"fill:{line.colour}"]
+        dots = Scatter(x=x, y=line.column, size=6, fill_color=colour, line_color=None, tags=tags)
+        kit.add(plot, source, dots, name=f"{line.tag(chart)}#")
+    glyph = LineGlyph(
+        x=x,
+        y=line.column,
+        line_color=colour,
         line_dash=line.dash,
         line_width=line.width,
         line_join="round",
-        name=line.tag(chart),
         tags=[f"colour:{line.colour}"],
     )
+    return kit.add(plot, source, glyph, name=line.tag(chart))
 
 
-def add_hover(plot: Any, renderer: Any, tips: Sequence[tuple[str, str]], latencies: Iterable[str]) -> None:  # noqa: ANN401
+def add_rising_steps(plot: Any, kit: Kit, chart: str, line: Line, source: ColumnDataSource, y: str) -> None:  # noqa: ANN401, PLR0917 - as `add_line`
+    """Draw `y` against one column, where each value of `y` holds until the column's next one."""
+    glyph = Step(
+        x=line.column,
+        y=y,
+        mode="after",
+        line_color=LIGHT[line.colour],
+        line_dash=line.dash,
+        line_width=line.width,
+        tags=[f"colour:{line.colour}"],
+    )
+    kit.add(plot, source, glyph, name=line.tag(chart))
+
+
+def _has_lone_samples(values: Any) -> bool:  # noqa: ANN401 - an array
+    """Whether a line through these would leave a sample unseen."""
+    known = np.isfinite(np.asarray(values, "float64"))
+    beside = np.zeros(len(known) + 2, bool)
+    beside[1:-1] = known
+    return bool((known & ~beside[:-2] & ~beside[2:]).any())
+
+
+def add_band(plot: Any, kit: Kit, chart: str, line: Line, source: ColumnDataSource) -> None:  # noqa: ANN401
+    """Fill what lies between the extremes of each point (`COLUMN_low`, `COLUMN_high`) of a line over time."""
+    glyph = VArea(
+        x="time",
+        y1=f"{line.column}_low",
+        y2=f"{line.column}_high",
+        fill_color=LIGHT[line.colour],
+        fill_alpha=0.22,
+        tags=[f"fill:{line.colour}"],
+    )
+    kit.add(plot, source, glyph, name=f"{line.tag(chart)}#")
+
+
+def add_hover(  # noqa: PLR0917 - as `add_line`
+    plot: Any,  # noqa: ANN401 - bokeh's types
+    kit: Kit,
+    renderer: Any,  # noqa: ANN401
+    tips: Sequence[tuple[str, str]],
+    units: Mapping[str, str],
+    mode: Literal["vline", "hline"] = "vline",
+) -> None:
     """Show figures under the pointer.
 
     Args:
         plot: Where.
+        kit: What the charts of a page share.
         renderer: The line that the pointer is looked up on.
         tips: Name and bokeh pattern of each figure.
-        latencies: Columns whose patterns are `LATENCY_HOVER`.
+        units: Column → unit, a key of `Kit.hovers`, of those whose pattern says `custom`.
+        mode: `vline`: what is above and below the pointer; `hline`: what is beside it.
     """
-    code = _LATENCY_JS.replace("tick", "value")
-    formatter = CustomJSHover(code=f"if (isNaN(value)) return 'no sample'\n{code}")
     plot.add_tools(
         HoverTool(
             renderers=[renderer],
-            mode="vline",
+            mode=mode,
             tooltips=list(tips),
             point_policy="snap_to_data",
-            formatters={f"@{{{column}}}": formatter for column in latencies},
+            formatters={f"@{{{column}}}": kit.hovers[unit] for column, unit in units.items()},
         )
     )
 
 
-def shade_windows(plot: Any, windows: Sequence[tuple[float, float]]) -> None:  # noqa: ANN401 - bokeh's types
-    """Shade the window of each fault, with a line where it began.
+def anchor(plot: Any, kit: Kit, source: ColumnDataSource, x: str, y: str) -> Any:  # noqa: ANN401 - bokeh's types
+    """Add an unseen line for the pointer, so that hiding a line leaves the figures."""
+    glyph = LineGlyph(x=x, y=y, line_alpha=0)
+    return kit.add(plot, source, glyph)
+
+
+def shade(plot: Any, kit: Kit, source: ColumnDataSource, colour: str, alpha: float) -> None:  # noqa: ANN401
+    """Shade spans of time (`start`, `end`) over the whole height."""
+    glyph = VStrip(
+        x0="start",
+        x1="end",
+        fill_color=LIGHT[colour],
+        fill_alpha=alpha,
+        line_color=None,
+        tags=[f"fill:{colour}"],
+    )
+    kit.add(plot, source, glyph, level="underlay")
+
+
+def upright(  # noqa: PLR0917 - as `add_line`
+    plot: Any,  # noqa: ANN401 - bokeh's types
+    kit: Kit,
+    source: ColumnDataSource,
+    column: str,
+    colour: str,
+    dash: str,
+) -> None:
+    """Draw a line over the whole height at each moment of a column."""
+    glyph = VSpan(
+        x=column, line_color=LIGHT[colour], line_dash=dash, line_width=1.4, tags=[f"colour:{colour}"]
+    )
+    kit.add(plot, source, glyph, level="underlay")
+
+
+def names_above(plot: Any, kit: Kit, names: Mapping[float, Any]) -> None:  # noqa: ANN401 - bokeh's types
+    """Write names above a plot over time, each where it belongs, as far as there is room.
 
     Args:
         plot: A plot over time.
-        windows: Start and end of each, in seconds.
+        kit: What the charts of a page share.
+        names: Where, in seconds, and what, as `as_names` gives it.
     """
-    for start, end in windows:
-        plot.add_layout(
-            BoxAnnotation(
-                left=start, right=end, fill_color="#D55E00", fill_alpha=0.13, line_color=None, level="image"
-            )
-        )
-        plot.add_layout(
-            Span(location=start, dimension="height", line_color="#D55E00", line_alpha=0.7, line_width=1.2)
-        )
-
-
-def shade_stages(plot: Any, stages: Sequence[tuple[str, float, float]]) -> None:  # noqa: ANN401 - bokeh's types
-    """Shade every other stage and write each one's name above, where there is room.
-
-    Args:
-        plot: A plot over time.
-        stages: Name, start and end of each, in seconds.
-    """
-    for _, start, end in stages[1::2]:
-        plot.add_layout(
-            BoxAnnotation(
-                left=start, right=end, fill_color="#8A93A0", fill_alpha=0.1, line_color=None, level="image"
-            )
-        )
-    middles = [(start + end) / 2 for _, start, end in stages]
-    names = [name if len(name) <= 20 else f"{name[:19]}…" for name, _, _ in stages]
-    # PlainText, because bokeh would read `$$` in a name as TeX.
-    labels: dict[float | str, Any] = {
-        middle: PlainText(text=name) for middle, name in zip(middles, names, strict=True)
-    }
+    labels: dict[float | str, Any] = dict(names.items())
     axis: Any = LinearAxis(
         major_label_overrides=labels,
-        major_label_policy=NoOverlap(min_distance=6),
+        major_label_policy=kit.no_overlap,
         axis_line_color=None,
         major_tick_line_color=None,
         minor_tick_line_color=None,
@@ -197,5 +348,11 @@ def shade_stages(plot: Any, stages: Sequence[tuple[str, float, float]]) -> None:
         major_tick_in=0,
         major_tick_out=0,
     )
-    axis.ticker = FixedTicker(ticks=middles)
+    axis.ticker = FixedTicker(ticks=list(names))
     plot.add_layout(axis, "above")
+
+
+def as_names(names: Iterable[tuple[float, str]]) -> dict[float, Any]:
+    """Make what `names_above` writes, to be shared by many plots; names are cut at 20 characters."""
+    # PlainText, because bokeh would read `$$` in a name as TeX.
+    return {float(at): PlainText(text=name if len(name) <= 20 else f"{name[:19]}…") for at, name in names}

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from loadgen.report.intended import holds
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -26,12 +28,16 @@ ERRORS = (
 """Counters that tell of trouble, second by second, with the words each has in a chart."""
 LATENCIES = ("publish_latency", "delivery_latency", "send_lag", "loop_lag")
 STATISTICS: tuple[tuple[str, float], ...] = (("p50", 50.0), ("p95", 95.0), ("p99", 99.0), ("max", 100.0))
-SPECTRUM = ("publish_latency", "publish_service_time", "delivery_latency", "connect_time")
+SPECTRUM = ("publish_latency", "publish_service_time", "delivery_latency")
 """Metrics whose whole distribution is drawn, in legend order."""
+PHASES = ("tcp_connect", "tls_handshake", "mqtt_connect", "subscribe_time", "connect_time")
+"""The phases of a connection in their order, and the whole of it."""
 
 _NS = 1e9
 _POINTS_A_DECADE = 12
 _NODE = "connected_node|"
+_SHORT = 0.5
+"""Seconds; the rate of less time than this says too little to be an extreme."""
 
 
 @dataclass(slots=True)
@@ -50,6 +56,16 @@ class Bin:
     """Clients connected at the end of it."""
     nodes: dict[str, float] = field(default_factory=dict)
     """Of those, by node."""
+    lows: dict[str, float] = field(default_factory=dict)
+    """The lowest of its seconds, per second, by counter; of `connected` the fewest clients."""
+    highs: dict[str, float] = field(default_factory=dict)
+    """The highest of its seconds, as `lows`."""
+    cpu: float | None = None
+    """CPU seconds of all workers since their start, at the end of it."""
+    memory: float | None = None
+    """Resident memory of all workers, bytes: the most of its seconds."""
+    backlog: float | None = None
+    """Messages due and not yet sent, at the end of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +82,58 @@ class RunSeries:
     """By metric: `1 / (1 - quantile)` and the latency there in seconds, over the recorded stages."""
     stages: dict[str, Bin]
     """By stage: the sum of its seconds."""
+    width: int = 1
+    """Seconds that a point sums up. Above 1, `…_low` and `…_high` hold the extremes of its seconds."""
+    phases: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    """As `spectrum`, for the phases of connections in all stages."""
 
 
-def read_series(timeline: Iterable[Snapshot], stages: Sequence[Mapping[str, Any]]) -> RunSeries:
+def read_series(
+    timeline: Iterable[Snapshot],
+    stages: Sequence[Mapping[str, Any]],
+    plan: Mapping[str, Any] | None = None,
+) -> RunSeries:
     """Read a run's timeline once and give all columns.
 
     Args:
         timeline: One snapshot for each second, merged over workers.
         stages: `stages` of result.json; a stage with `record: false` is left out of the spectrum.
+        plan: plan.json, for the intended rate; without it there is no such column.
     """
     seconds = list(timeline)
     skipped = {stage.get("name") for stage in stages if stage.get("record") is False}
     by_stage: dict[str, Bin] = {}
-    recorded = Bin(0.0)
+    recorded, whole = Bin(0.0), Bin(0.0)
     for snapshot in seconds:
         _add(by_stage.setdefault(snapshot.stage, Bin(float(snapshot.interval))), snapshot)
         if snapshot.stage not in skipped:
             _add(recorded, snapshot)
-    bins = _bins(seconds)
+    for name in PHASES:
+        found = [h for each in by_stage.values() if (h := each.histograms.get(name))]
+        if found:
+            whole.histograms[name] = sum(found[1:], found[0])
+    width, bins = _bins(seconds)
     nodes = tuple(sorted({node for one in bins for node in one.nodes}))
+    columns = _columns(bins, nodes)
+    if width > 1:
+        columns |= _extremes(bins)
+    if asked := holds(plan or {}, stages):
+        columns["intended"] = [
+            sum(hold.messages(one.start, one.start + width) for hold in asked) / width for one in bins
+        ]
     return RunSeries(
         time=[one.start for one in bins],
-        columns=_columns(bins, nodes),
+        columns=columns,
         nodes=nodes,
-        spectrum={name: spectrum(h) for name in SPECTRUM if (h := recorded.histograms.get(name)) and h.count},
+        spectrum=_distributions(recorded, SPECTRUM),
         stages=by_stage,
+        width=width,
+        phases=_distributions(whole, PHASES),
     )
+
+
+def _distributions(total: Bin, metrics: Iterable[str]) -> dict[str, tuple[list[float], list[float]]]:
+    return {name: spectrum(h) for name in metrics if (h := total.histograms.get(name)) and h.count}
 
 
 def spectrum(histogram: Histogram) -> tuple[list[float], list[float]]:
@@ -105,26 +147,43 @@ def spectrum(histogram: Histogram) -> tuple[list[float], list[float]]:
     return xs, [histogram.percentile(100.0 - 100.0 / x) / _NS for x in xs[:-1]] + [histogram.max / _NS]
 
 
-def _bins(seconds: Sequence[Snapshot]) -> list[Bin]:
-    """Sum seconds into at most `MAX_POINTS` bins of equal width."""
+def _bins(seconds: Sequence[Snapshot]) -> tuple[int, list[Bin]]:
+    """Sum seconds into at most `MAX_POINTS` bins of equal width; gives the width too."""
     if not seconds:
-        return []
+        return 1, []
     first = min(snapshot.interval for snapshot in seconds)
     last = max(snapshot.interval for snapshot in seconds)
     width = math.ceil((last - first + 1) / MAX_POINTS)
     bins: dict[int, Bin] = {}
+    singles: dict[int, Bin] = {}
     for snapshot in seconds:
         place = (snapshot.interval - first) // width
         _add(bins.setdefault(place, Bin(float(first + place * width))), snapshot)
-    return [bins[place] for place in sorted(bins)]
+        if width > 1:
+            # A second in which a stage ends comes in two parts.
+            _count(singles.setdefault(snapshot.interval, Bin(float(snapshot.interval))), snapshot)
+    for interval, single in singles.items():
+        _stretch(bins[(interval - first) // width], single)
+    return width, [bins[place] for place in sorted(bins)]
+
+
+def _stretch(total: Bin, single: Bin) -> None:
+    """Note the extremes of one of a bin's seconds."""
+    values = {
+        column: single.counters.get(counter, 0) / single.seconds
+        for counter, column in RATES
+        if single.seconds > _SHORT
+    }
+    if single.connected is not None:
+        values["connected"] = single.connected
+    for name, value in values.items():
+        total.lows[name] = min(value, total.lows.get(name, value))
+        total.highs[name] = max(value, total.highs.get(name, value))
 
 
 def _add(total: Bin, snapshot: Snapshot) -> None:
     """Add one second; counters and histograms add up, of gauges the later one stays."""
-    total.seconds += max(snapshot.seconds, 0.0)
-    for key, number in snapshot.counters.items():
-        name = key.partition("|")[0]
-        total.counters[name] = total.counters.get(name, 0) + number
+    _count(total, snapshot)
     for key, histogram in snapshot.histograms.items():
         name = key.partition("|")[0]
         known = total.histograms.get(name)
@@ -132,12 +191,25 @@ def _add(total: Bin, snapshot: Snapshot) -> None:
             total.histograms[name] = histogram.copy()
         else:
             known += histogram
-    connected = [value for key, value in snapshot.gauges.items() if key.startswith("connected|")]
-    if connected:
-        total.connected = sum(connected)
     nodes = {key[len(_NODE) :]: value for key, value in snapshot.gauges.items() if key.startswith(_NODE)}
     if nodes:
         total.nodes = nodes
+    total.cpu = snapshot.gauges.get("cpu_seconds", total.cpu)
+    total.backlog = snapshot.gauges.get("backlog", total.backlog)
+    memory = snapshot.gauges.get("rss")
+    if memory is not None:
+        total.memory = max(memory, total.memory or 0.0)
+
+
+def _count(total: Bin, snapshot: Snapshot) -> None:
+    """Add the counters of one second, and note how many clients were connected."""
+    total.seconds += max(snapshot.seconds, 0.0)
+    for key, number in snapshot.counters.items():
+        name = key.partition("|")[0]
+        total.counters[name] = total.counters.get(name, 0) + number
+    connected = [value for key, value in snapshot.gauges.items() if key.startswith("connected|")]
+    if connected:
+        total.connected = sum(connected)
 
 
 def _columns(bins: Sequence[Bin], nodes: Sequence[str]) -> dict[str, list[float]]:
@@ -148,7 +220,9 @@ def _columns(bins: Sequence[Bin], nodes: Sequence[str]) -> dict[str, list[float]
         column: [one.counters.get(counter, 0) / (one.seconds or 1.0) for one in bins]
         for counter, column in (*RATES, *((name, name) for name, _ in ERRORS))
     }
-    columns["connected"] = [nan if one.connected is None else one.connected for one in bins]
+    for column in ("connected", "memory", "backlog"):
+        columns[column] = [nan if (value := getattr(one, column)) is None else value for one in bins]
+    columns["cpu"] = _cpu(bins)
     for index, node in enumerate(nodes):
         columns[f"node_{index}"] = [one.nodes.get(node, 0.0) if one.nodes else nan for one in bins]
     for metric in LATENCIES:
@@ -157,3 +231,26 @@ def _columns(bins: Sequence[Bin], nodes: Sequence[str]) -> dict[str, list[float]
         for place, (statistic, _) in enumerate(STATISTICS):
             columns[f"{metric}_{statistic}"] = [row[place] / _NS for row in rows]
     return columns
+
+
+def _cpu(bins: Sequence[Bin]) -> list[float]:
+    """CPU time of all workers over elapsed time in each bin, in percent of one core."""
+    shares: list[float] = []
+    known: float | None = None
+    for one in bins:
+        used = None if one.cpu is None or known is None else one.cpu - known
+        # A worker that is lost takes its share of the sum with it.
+        shares.append(
+            100 * used / one.seconds if used is not None and used >= 0 and one.seconds else math.nan
+        )
+        known = one.cpu if one.cpu is not None else known
+    return shares
+
+
+def _extremes(bins: Sequence[Bin]) -> dict[str, list[float]]:
+    """The lowest and the highest second in each bin, of the rates and of connected clients."""
+    return {
+        f"{column}_{suffix}": [getattr(one, f"{suffix}s").get(column, math.nan) for one in bins]
+        for column in (*(column for _, column in RATES), "connected")
+        for suffix in ("low", "high")
+    }

@@ -22,5 +22,9 @@ class RunSource(Protocol):
     def result(self) -> dict[str, Any]:
         """The content of result.json."""
 
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The content of plan.json; empty when there is none."""
+
     def timeline(self) -> Iterable[Snapshot]:
         """One snapshot for each second, merged over workers, in order of time."""

@@ -33,6 +33,7 @@ class FakeRun:
     path: Path
     result: dict[str, Any]
     seconds: list[Snapshot] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
 
     def timeline(self) -> Iterable[Snapshot]:
         return iter(self.seconds)

@@ -178,7 +178,9 @@ def test_the_page_has_rows_details_and_charts(
     good_result["faults"] = [kill, NOT_REACHED]
     page = read(make_run(good_result, timeline()))
     for words in (
-        "Faults", "closed 99, reset 1", "loss noticed → CONNACK", "Fleet around kill", "Clients in kill",
+        "Faults", "closed 99, reset 1", "loss noticed → CONNACK", "The fleet around kill",
+        "How long clients were away in kill", "rabbit2 was killed (SIGKILL) 25s into the run",
+        "100 of 300 clients lost their connection",
         "healed at 35.000s", "was not injected: stage drain ended before drain+10s", "acknowledged",
         "publish latency p99", "killed rabbit2 at 25.000s",
     ):  # fmt: skip
