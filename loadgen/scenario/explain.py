@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadgen.scenario.base import MALFORMED
@@ -91,6 +92,7 @@ def _known(key: str, schema: Schema, place: Place) -> str:
     return f'did you mean "{close}"?' if close else f"known here: {', '.join(known)}"
 
 
+_LOGIN = re.compile(r"[^/\s]*@")
 _MUST_BE = {
     "int_type": ("a whole number", "write for example 10, without quotes and unit"),
     "bool_type": ("true or false", "write true or false, without quotes"),
@@ -147,5 +149,6 @@ def _shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
+    # An address in the wrong place may hold a password.
+    text = f'"{_LOGIN.sub("…@", value)}"' if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -40,6 +40,7 @@ def parse_uri(value: object) -> Uri:
     """
     if isinstance(value, Uri):
         return value
+    _refuse_login(value)
     if not isinstance(value, str):
         raise malformed(f"must be an address, not {value}", "write for example mqtts://127.0.0.1:8883")
     text = value.strip()
@@ -57,8 +58,14 @@ def parse_uri(value: object) -> Uri:
     return Uri(host, port if port is not None else MQTTS_PORT)
 
 
+def _refuse_login(value: object) -> None:
+    """Refuse an `@` before anything else: other messages repeat the value, which may hold a password."""
+    if "@" in str(value):
+        raise malformed("an address holds no user name or password", "remove the part before the @")
+
+
 def _host_of(rest: str) -> str:
-    return rest.rsplit("@", 1)[-1].rsplit(":", 1)[0].strip("/") or "host"
+    return rest.rsplit(":", 1)[0].strip("/") or "host"
 
 
 def _split(text: str, value: str) -> tuple[str, int | None]:
@@ -69,14 +76,13 @@ def _split(text: str, value: str) -> tuple[str, int | None]:
         raise malformed(f'"{value}" is not an address', "write for example mqtts://127.0.0.1:8883") from None
     if not host or port == 0 or any(character.isspace() for character in text):
         raise malformed(f'"{value}" is not an address', "write for example mqtts://127.0.0.1:8883")
-    if parts.username is not None or parts.password is not None:
-        raise malformed("an address holds no user name or password", "remove the part before the @")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise malformed(f'"{value}" has a path', "end it after the port")
     return host, port
 
 
 def _check_http(value: str) -> str:
+    _refuse_login(value)
     if not value.lower().startswith(("http://", "https://")):
         raise malformed(f'"{value}" is not an address', "write for example http://127.0.0.1:15672")
     _split(value, value)

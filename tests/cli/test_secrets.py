@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
+from loadgen.cli import call
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.identity.pkcs12 import export
 from tests.cli.run_process import LoadgenProcess, loadgen, result_of
@@ -25,7 +27,12 @@ SECRETS = {
     "KEYS": "planted-keys-Vq7",
     "CA": "planted-ca-Vq7",
     "CONTAINER": "planted-container-Vq7",
+    "GROUP": "planted-group-Vq7",
+    "COMMAND": "planted-command-Vq7",
+    "UNRELATED": "planted-unrelated-Vq7",
 }
+ENVIRONMENT = ("MANAGEMENT", "CONTAINER", "GROUP", "COMMAND", "UNRELATED")
+"""Those that come as environment variables; the last one is asked for by nobody."""
 MARK = "Vq7"
 """In each of them, and in nothing else."""
 KEY = "PRIVATE KEY"
@@ -64,12 +71,19 @@ def write_scenario(folder: Path, certs: Certs, port: int, management: str) -> Pa
             "devices": {
                 "clients": 60,
                 "identity": "devices",
+                "username": "device",
+                "password": {"env": "GROUP"},
                 "publish": {"topic": "t/{index}", "qos": 1, "rate": "2/s"},
             },
             "contained": {"clients": 1, "identity": "contained"},
         },
         "stages": [{"name": "connect", "connect": "200/s"}, {"name": "steady", "hold": "2s"}],
         "certificates": [{"at": "steady+200ms", "renew": "devices", "spread": "1s"}],
+        # A command that uses a secret of its own environment, and one that fails with it at hand.
+        "faults": [
+            {"at": "steady+300ms", "name": "used", "run": 'test -n "$COMMAND"'},
+            {"at": "steady+600ms", "name": "failed", "run": 'test -z "$COMMAND"'},
+        ],
         "generator": {"send_lag": "5s", "loop_lag": "5s"},
     }
     path = folder / "secret.yaml"
@@ -118,7 +132,7 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
             FakeManagementApi(password=SECRETS["MANAGEMENT"]) as api,
         ):
             path = str(write_scenario(tmp_path, certs, broker.port, api.uri))
-            environment = {name: SECRETS[name] for name in ("MANAGEMENT", "CONTAINER")}
+            environment = {name: SECRETS[name] for name in ENVIRONMENT}
             planned = await loadgen("plan", path, cwd=tmp_path, **environment)
             dry = await loadgen("provision", path, "--dry-run", cwd=tmp_path, **environment)
             made = await loadgen("provision", path, cwd=tmp_path, **environment)
@@ -127,13 +141,20 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
             arguments = ("run", path, "--workers", "2", "--set", "target.management=null")
             async with LoadgenProcess(*arguments, cwd=tmp_path, **environment) as ran:
                 await asyncio.gather(ran.end(), command_lines(ran, seen))
+            exported = await loadgen(
+                *("report", "runs/latest", "--markdown", "--csv", "out/csv", "--hgrm", "out/hgrm"),
+                *("--junit", "out/junit.xml", "--svg", "out/svg"),
+                cwd=tmp_path,
+                GITHUB_STEP_SUMMARY=str(tmp_path / "out-summary.md"),
+                **environment,
+            )
             wrong = {**environment, "MANAGEMENT": "planted-wrong-Vq7"}
             refused = await loadgen("run", path, cwd=tmp_path, **wrong)
-            return [planned, dry, made, ran, refused]
+            return [planned, dry, made, ran, exported, refused]
 
     done = asyncio.run(scenario())
-    planned, dry, made, ran, refused = (each.process.returncode for each in done)
-    assert (planned, dry, made, ran) == (0, 0, 0, 0), [each.stderr[-5:] for each in done]
+    planned, dry, made, ran, exported, refused = (each.process.returncode for each in done)
+    assert (planned, dry, made, ran, exported) == (0, 0, 0, 98, 0), [each.stderr[-5:] for each in done]
     assert refused not in (0, None)
     (row,) = result_of(tmp_path)["certificate_steps"]
     assert row["reconnected"] == 60
@@ -144,7 +165,12 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
         assert KEY not in text
     assert len([line for line in seen.values() if "worker_main" in line]) == 2
     assert MARK not in "".join(seen.values())
-    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    # The second command failed, so the run is invalid, and says why.
+    assert [fault["outcome"] for fault in result_of(tmp_path)["faults"]] == ["injected", "failed"]
+    assert (tmp_path / "out-summary.md").stat().st_size > 500
+    assert {path.suffix for path in (tmp_path / "out").rglob("*")} >= {".csv", ".hgrm", ".xml", ".svg"}
+    files = [path for folder in ("runs", "out") for path in (tmp_path / folder).rglob("*") if path.is_file()]
+    files.append(tmp_path / "out-summary.md")
     assert {path.name for path in files} >= {"scenario.yaml", "plan.json", "result.json", "report.html"}
     for path in files:
         content = path.read_bytes()
@@ -155,3 +181,76 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
     for path in (*keys, *(tmp_path / "p12").glob("*.p12")):
         assert path.stat().st_mode & 0o077 == 0, path
     assert all(b"ENCRYPTED" in path.read_bytes() for path in (tmp_path / "certs").glob("*_key.pem"))
+
+
+def written(folder: Path, change: dict[str, Any]) -> str:
+    """A scenario file with keys changed, each named by its path; gives the file's."""
+    document: dict[str, Any] = {
+        "name": "secret",
+        "target": {
+            "uris": ["mqtts://127.0.0.1:1"],
+            "tls": {"ca": "ca.pem"},
+            "management": {"uris": ["http://127.0.0.1:1"], "username": "a", "password": {"env": "NOBODY"}},
+        },
+        "identities": {"devices": {"issue": {"count": 1, "common_name": "d", "out": str(folder)}}},
+        "groups": {"devices": {"clients": 1, "identity": "devices"}},
+        "stages": [{"name": "connect", "connect": "1/s"}],
+    }
+    for path, value in change.items():
+        *above, last = path.split(".")
+        place = document
+        for key in above:
+            place = place[key]
+        place[last] = value
+    file = folder / "secret.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return str(file)
+
+
+ADDRESSES = (
+    "mqtts://me:{}@host:8883",
+    "mqtts://{}@host",
+    "mqtts://me:{}@host:99999",
+    "mqtt://me:{}@host",
+    "me:{}@host",
+    "mqtts://me:{}@[host",
+)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("key", ["target.uris", "target.management.uris"])
+@pytest.mark.parametrize("form", ["one", "list", "set"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(
+    address: str, key: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = address.format("planted-address-Vq7")
+    change: dict[str, Any] = {} if form == "set" else {key: secret if form == "one" else [secret]}
+    more = ["--set", f"{key}=['{secret}']"] if form == "set" else []
+    assert call(["plan", written(tmp_path, change), *more]) == 104
+    told = capsys.readouterr()
+    if form != "one":
+        assert "an address holds no user name or password (remove the part before the @)" in told.err
+    assert MARK not in told.out + told.err
+
+
+PASSWORDS = (
+    "target.management.password",
+    "groups.devices.password",
+    "identities.devices.issue.key_password",
+    "identities.devices.issue.ca_password",
+)
+
+
+@pytest.mark.parametrize("value", ["planted-Vq7", ["planted-Vq7"], {"value": "planted-Vq7"}])
+@pytest.mark.parametrize("key", PASSWORDS)
+def test_a_password_in_the_file_is_refused_and_not_repeated(
+    key: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["plan", written(tmp_path, {key: value})]) == 104
+    told = capsys.readouterr()
+    assert key in told.err
+    assert MARK not in told.out + told.err
+    if isinstance(value, str):
+        assert call(["plan", written(tmp_path, {}), "--set", f"{key}={value}"]) == 104
+        told = capsys.readouterr()
+        assert MARK not in told.out + told.err

@@ -34,6 +34,14 @@ def test_addresses(text: str, host: str, port: int, written: str) -> None:
         ("mqtts://h:x", "write for example mqtts://127.0.0.1:8883"),
         ("mqtts://a b", "write for example mqtts://127.0.0.1:8883"),
         ("mqtts://me:secret@h", "remove the part before the @"),
+        # Whatever else is wrong with them, and told first otherwise:
+        ("mqtts://me:secret@h:99999", "remove the part before the @"),
+        ("mqtts://me:secret@[h", "remove the part before the @"),
+        ("mqtts://me:secret@", "remove the part before the @"),
+        ("mqtt://me:secret@h", "remove the part before the @"),
+        ("ssl://me:secret@h", "remove the part before the @"),
+        ("me:secret@h:8883", "remove the part before the @"),
+        ({"uri": "mqtts://me:secret@h"}, "remove the part before the @"),
         ("mqtts://h/path", "end it after the port"),
         (5, "write for example mqtts://127.0.0.1:8883"),
     ],
@@ -43,7 +51,7 @@ def test_refusals_tell_what_to_write(text: object, mend: str) -> None:
         parse_uri(text)
     assert caught.value.context is not None
     assert caught.value.context["mend"] == mend
-    assert "secret" not in str(caught.value)
+    assert "secret" not in str(caught.value) + str(caught.value.context)
 
 
 def test_as_a_field() -> None:
