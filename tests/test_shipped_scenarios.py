@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from loadgen.store import open_run
 from tests.shipped import SCENARIOS, SHORT_SMOKE, run_shipped
 from tests.truth.failover import SHORT as FAILOVER
 
@@ -23,6 +25,7 @@ RUN_HERE = {
     "bench-rabbitmq.yaml",
     AUTH_MATRIX,
     "fleet-50k.yaml",
+    "soak.yaml",
 }
 RUN_THERE = set(FAILOVER)
 """By `tests/truth/test_failover_rabbitmq.py`."""
@@ -39,14 +42,15 @@ def test_every_shipped_scenario_is_run_by_a_test() -> None:
     assert {file.name for file in SCENARIOS.glob("*.yaml")} == RUN_HERE | RUN_THERE
 
 
-def nothing_missing(result: dict[str, Any], clients: int) -> None:
+def nothing_missing(result: dict[str, Any], clients: int, viewed: int | None = None) -> None:
     totals, ledger, view = result["totals"], result["ledger"], result["broker"]["view"]
     assert result["verdict"] == "pass"
     assert totals["connected"] == totals["clients"] == clients
     assert totals["published"] > 0
     assert totals["delivered"] == totals["expected_deliveries"] > 0
     assert ledger["lost"] == ledger["unexpected"] == ledger["duplicate"] == 0
-    assert (view["checked"], view["ok"], view["mismatches"]) == (clients, clients, [])
+    viewed = clients if viewed is None else viewed
+    assert (view["checked"], view["ok"], view["mismatches"]) == (viewed, viewed, [])
 
 
 def test_quickstart_on_the_embedded_broker(tmp_path: Path) -> None:
@@ -69,10 +73,17 @@ def test_certificate_life_on_the_embedded_broker(tmp_path: Path) -> None:
 @pytest.mark.parametrize("release", ["4.3", "4.0"])
 def test_smoke_on_three_real_nodes(release: str, rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
     cluster = rabbitmq_factory(release)
+    often = ("--set", "target.management.sample_every=1s")
     result = run_shipped(
-        tmp_path, "rabbitmq-smoke.yaml", *SHORT_SMOKE, target=cluster.target_file, certs=cluster.certs
+        tmp_path, "rabbitmq-smoke.yaml", *SHORT_SMOKE, *often, target=cluster.target_file, certs=cluster.certs
     )
     nothing_missing(result, 300)
+    # The brokers' own count of connections agrees with ours, in all and on each node.
+    samples = open_run(tmp_path / "runs/latest").broker_samples()
+    assert all(sample.answered for sample in samples)
+    full = [sample for sample in samples if sample.connections == 300]
+    assert full
+    assert [node.connections for node in full[-1].nodes] == [100, 100, 100]
     assert result["broker"]["version"].startswith(release)
     assert sorted(result["broker"]["view"]["by_node"].values()) == [100, 100, 100]
 
@@ -118,3 +129,28 @@ def test_the_big_fleet_in_small_on_three_real_nodes(rabbitmq_factory: RabbitFact
     nothing_missing(result, 606)
     assert result["totals"]["published"] >= 600, "every device reports once in ten seconds"
     assert sorted(result["broker"]["view"]["by_node"].values()) == [202, 202, 202]
+
+
+@pytest.mark.rabbitmq
+def test_the_soak_in_seconds_on_three_real_nodes(rabbitmq_factory: RabbitFactory, tmp_path: Path) -> None:
+    """Slopes of seconds are all noise, so the limits are wide; they are judged all the same."""
+    cluster = rabbitmq_factory("4.3")
+    wide = dict.fromkeys(("publish_latency_p99", "delivery_latency_p99"), "1000000%/h")
+    wide |= {"broker_memory": "1000GB/h", "generator_memory": "1000GB/h"}
+    wide |= {"queue_depth": "100000000/h", "connected_clients": "1000%/s"}
+    result = run_shipped(
+        tmp_path,
+        "soak.yaml",
+        *("--set", "stages.connect.connect=250/s", "--set", "stages.warm-up.hold=1s"),
+        *("--set", "stages.steady.hold=26s", "--set", "drift.ignore_first=2s"),
+        *("--set", "groups.devices.publish.rate=1/s", "--set", "groups.roamers.lifetime=20s"),
+        *("--set", "groups.roamers.pause=1s", "--set", "target.management.sample_every=1s"),
+        *("--set", f"drift.limits={json.dumps(wide)}"),
+        target=cluster.target_file,
+        certs=cluster.certs,
+    )
+    nothing_missing(result, 512, viewed=462)
+    rows = {row["metric"]: row for row in result["drift"]}
+    assert set(rows) == set(wide)
+    assert {row["verdict"] for row in rows.values()} == {"pass"}
+    assert rows["broker_memory"]["level"] > 150_000_000
