@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loadgen.metrics.snapshot import merge_time
-from loadgen.metrics.threshold import RUN, evaluate
+from loadgen.metrics.threshold import RUN, evaluate, metric_name
 from loadgen.metrics.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class AbortWatch:
         """
         if not self._specs or not stages or stages[-1]["kind"] == "drain":
             return ""
-        metrics = {spec.metric for spec in self._specs}
+        metrics = {metric_name(spec) for spec in self._specs}
         of_stages = {name: sums.snapshot(name, metrics) for name, sums in tally.stages.items()}
         totals = merge_time(of_stages.values())
         rows = evaluate(self._specs, totals, None, durations_of(stages, now), of_stages)

@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "broker": {"errors", "identity"},
     "store": {"errors", "metrics"},
     "report": {"errors", "store", "metrics"},
+    "compare": {"errors", "store", "metrics", "report"},
     "live": {"errors", "store", "metrics", "scenario", "report"},
 }
 """Package or module → what of ours it may import, besides itself. What is not named here may import anything

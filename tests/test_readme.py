@@ -35,6 +35,9 @@ ELSEWHERE = {
     ". .venv/bin/activate": "tests/test_readme.py::test_make_does_what_the_readme_says",
     "loadgen cluster install": "tests/broker/test_cluster.py::test_a_root_made_from_debians_packages_serves",
     "loadgen cluster down": "tests/conftest.py::rabbitmq_factory",
+    "loadgen compare runs/before runs/after --html out.html": (
+        "tests/compare/test_command.py::test_the_command_of_the_readme"
+    ),
     "docker compose up -d": "tests/broker/conftest.py::compose_cluster",
     "docker compose down -v": "tests/broker/conftest.py::compose_cluster",
     "loadgen provision scenarios/rabbitmq-smoke.yaml --target docker/target.yaml": (

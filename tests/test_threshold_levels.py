@@ -169,3 +169,37 @@ def test_clients_that_never_connect_fail_the_run_unless_they_may(tmp_path: Path,
         reason for reason in result["reasons"] if "clients were never connected and subscribed" in reason
     ]
     assert run(tmp_path, certs, {"clients_never_connected": "count <= 3"}, *more, refuse=refuse) == 0
+
+
+def test_a_threshold_on_one_node_sees_that_node_alone(tmp_path: Path, certs: Certs) -> None:
+    async def main() -> int:
+        context = certs.server_context()
+        async with FakeBroker(ssl=context) as quick, FakeBroker(ssl=context, puback_delay_s=0.2) as slow:
+            write_scenario(tmp_path, certs, quick.port)
+            nodes = [f"127.0.0.1:{each.port}" for each in (quick, slow)]
+            thresholds = {
+                f"publish_latency{{node: {nodes[0]}}}": {"threshold": "p50 < 200ms", "level": "warn"},
+                f"publish_latency{{node: {nodes[1]}, stage: steady}}": "p50 >= 200ms",
+                f"connects{{node: {nodes[1]}}}": "count >= 1",
+                "connects": "count == 6",
+            }
+            uris = json.dumps([f"mqtts://{node}" for node in nodes])
+            arguments = ["run", "small.yaml", "--workers", "1", "--view", "quiet", "--no-report"]
+            arguments += ["--set", f"target.uris={uris}", "--set", f"thresholds={json.dumps(thresholds)}"]
+            # Brokers that do not know each other deliver nothing from one to the other.
+            arguments += [
+                "--set",
+                "generator={send_lag: 10s, loop_lag: 10s}",
+                "--set",
+                "stages.drain.drain=300ms",
+            ]
+            return await asyncio.to_thread(call, arguments)
+
+    asyncio.run(main())
+    rows = {
+        row["metric"].partition(":")[0] + row["expression"]: row for row in result_of(tmp_path)["thresholds"]
+    }
+    assert rows["publish_latency{nodep50 >= 200ms"]["verdict"] == "pass"
+    assert rows["publish_latency{nodep50 < 200ms"]["verdict"] == "pass"
+    assert rows["connects{nodecount >= 1"]["value"] == 3
+    assert rows["connectscount == 6"]["verdict"] == "pass"

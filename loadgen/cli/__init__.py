@@ -12,6 +12,7 @@ import typer
 
 import loadgen
 from loadgen.cli import certs, cluster
+from loadgen.cli.compare import compare
 from loadgen.cli.doctor import doctor
 from loadgen.cli.mark import mark
 from loadgen.cli.options import reader_may_leave
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(plan)
 app.command()(report)
+app.command()(compare)
 app.command()(mark)
 app.command()(provision)
 app.command()(deprovision)

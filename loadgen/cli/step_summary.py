@@ -16,7 +16,13 @@ VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
 def add_to_step_summary(result: Mapping[str, Any]) -> None:
-    """Append a result as Markdown; nothing where there is no such job.
+    """Append a result as Markdown; nothing where there is no such job."""
+    if os.environ.get(VARIABLE):
+        append_to_step_summary(markdown.render(result))
+
+
+def append_to_step_summary(written: str) -> None:
+    """Append Markdown; nothing where there is no such job.
 
     A file that cannot be written is told and ends nothing: the run is what counts.
     """
@@ -25,6 +31,6 @@ def add_to_step_summary(result: Mapping[str, Any]) -> None:
         return
     try:
         with Path(name).open("a", encoding="utf-8") as file:
-            file.write(markdown.render(result) + "\n")
+            file.write(written + "\n")
     except OSError as error:
         say(f"warning: {VARIABLE}: cannot write {name}: {error.strerror or error}")

@@ -86,6 +86,7 @@ class AiomqttClient(Client):
         self._begin_again()
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
+        self._record_by_node()
         self._rec.connect_attempts += 1
         self._life = self._spawn(self._live())
 

@@ -69,7 +69,7 @@ class StageBooks:
         closed = self._closed.get(name)
         if closed is None:
             closed = self._closed[name] = Recorder(self._worker)
-        return closed.group(present.name)
+        return closed.group(present.name, present.node)
 
     def closed(self) -> Iterator[tuple[str, Recorder]]:
         """The recorders of stages other than the present one that got something, by stage name."""

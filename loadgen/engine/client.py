@@ -42,6 +42,7 @@ class Client(Renewing):
         self._begin_again()
         self._started_at = monotonic_ns()
         self._set_phase(Phase.TCP)
+        self._record_by_node()
         self._rec.connect_attempts += 1
         self._connection = Connection(self, self._make_tls, self._context.turns)
         self._opening = self._context.loop.create_task(self._open_tcp(self._connection))

@@ -132,6 +132,11 @@ class ClientState:
         """Number of the node that the current or last attempt goes to."""
         return self.plan.nodes[self._place]
 
+    def _record_by_node(self) -> None:
+        """Record what the next connection brings for its node, where nodes are told apart."""
+        if self._context.target.by_node:
+            self._rec = self._rec.at(self._context.node_names[self.node])
+
     @property
     def was_ready(self) -> bool:
         """Whether it was connected and subscribed at least once."""

@@ -101,7 +101,8 @@ class TotalsReader:
         counters: dict[Place, int] = {}
         for stage, sums in stages.items():
             for key, histogram in sums.histograms.items():
-                if not histogram.count and not histogram.out_of_range:
+                # What was measured at one node (`metric@node`) is in the group's histogram, too.
+                if "@" in key or (not histogram.count and not histogram.out_of_range):
                     continue
                 metric, _, group = key.partition("|")
                 buckets = self._buckets((metric, group, stage), histogram)

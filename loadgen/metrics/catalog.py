@@ -145,10 +145,15 @@ THRESHOLD_METRICS: dict[str, str] = {
 """What a threshold may name, and whether its values are a `duration` or a `count`."""
 
 _SELECTORS: dict[Source, tuple[str, ...]] = {
-    "group": ("group", "stage", "during", "after"),
+    "group": ("group", "node", "stage", "during", "after"),
     "worker": ("stage", "during", "after"),
     "ledger": ("during",),
     "run": (),
 }
 THRESHOLD_SELECTORS: dict[str, tuple[str, ...]] = {metric.name: _SELECTORS[metric.source] for metric in _ALL}
 """What a threshold on each metric may be selected by: the ledger is kept for the run and for each fault."""
+
+
+def at_node(metric: str, node: str) -> str:
+    """The name in snapshots of the part of a metric that was measured at a node (`host:port`)."""
+    return f"{metric}@{node}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loadgen.metrics.catalog import CODES, COUNTERS, HISTOGRAMS
+from loadgen.metrics.catalog import CODES, COUNTERS, HISTOGRAMS, at_node
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
 
@@ -20,7 +20,7 @@ class GroupRecorder:
     replaced, so a bound `append` may be kept. What each one means stands in `catalog.METRICS`.
     """
 
-    __slots__ = (*HISTOGRAMS, *COUNTERS, *CODES, "name")
+    __slots__ = (*HISTOGRAMS, *COUNTERS, *CODES, "_owner", "name", "node")
 
     tcp_connect: list[int]
     tls_handshake: list[int]
@@ -74,15 +74,32 @@ class GroupRecorder:
     disconnect_codes: dict[str, int]
     connect_errors: dict[str, int]
 
-    def __init__(self, name: str) -> None:
-        """Start with nothing measured."""
+    def __init__(self, name: str, node: str = "", owner: Recorder | None = None) -> None:
+        """Start with nothing measured.
+
+        Args:
+            name: the group's.
+            node: of the clients' connections, where they are told apart by it.
+            owner: whose snapshots it is in.
+        """
         self.name = name
+        self.node = node
+        self._owner = owner
         for metric in HISTOGRAMS:
             setattr(self, metric, [])
         for counter in COUNTERS:
             setattr(self, counter, 0)
         for family in CODES:
             setattr(self, family, {})
+
+    def at(self, node: str) -> GroupRecorder:
+        """The recorder of the same group for connections to a node (`host:port`)."""
+        return self._owner.group(self.name, node) if self._owner is not None else self
+
+    def key(self, metric: str) -> tuple[str, ...]:
+        """The keys under which a metric of these clients is in a snapshot: the group's, and the node's."""
+        of_group = f"{metric}|{self.name}"
+        return (of_group, f"{at_node(metric, self.node)}|{self.name}") if self.node else (of_group,)
 
     def count_code(self, family: str, code: str) -> None:
         """Count one more of a code in a family of `catalog.CODES`; `|` separates keys and is replaced."""
@@ -101,14 +118,15 @@ class Recorder:
         self.worker = worker
         self.loop_lag: list[int] = []
         """How late the event loop woke, in nanoseconds; the list object is never replaced."""
-        self._groups: dict[str, GroupRecorder] = {}
+        self._groups: dict[tuple[str, str], GroupRecorder] = {}
         self._histograms: dict[str, Histogram] = {}
 
-    def group(self, name: str) -> GroupRecorder:
-        """Give the recorder of a group; the same object each time."""
-        if name not in self._groups:
-            self._groups[name] = GroupRecorder(name)
-        return self._groups[name]
+    def group(self, name: str, node: str = "") -> GroupRecorder:
+        """Give the recorder of a group, or of its connections to a node; the same object each time."""
+        key = name, node
+        if key not in self._groups:
+            self._groups[key] = GroupRecorder(name, node, self)
+        return self._groups[key]
 
     def count(self, counter: str) -> int:
         """A counter's sum over all groups since the last snapshot."""
@@ -119,19 +137,20 @@ class Recorder:
 
     def drain(self) -> None:
         """Fold the lists into the interval's histograms; called every few tens of ms it spreads the cost."""
-        self._fold("loop_lag|", self.loop_lag)
+        self._fold(("loop_lag|",), self.loop_lag)
         for group in self._groups.values():
             for metric in HISTOGRAMS:
                 samples: list[int] = getattr(group, metric)
                 if samples:
-                    self._fold(f"{metric}|{group.name}", samples)
+                    self._fold(group.key(metric), samples)
 
-    def _fold(self, key: str, samples: list[int]) -> None:
+    def _fold(self, keys: tuple[str, ...], samples: list[int]) -> None:
         if samples:
-            histogram = self._histograms.get(key)
-            if histogram is None:
-                histogram = self._histograms[key] = Histogram()
-            histogram.record_many(samples)
+            for key in keys:
+                histogram = self._histograms.get(key)
+                if histogram is None:
+                    histogram = self._histograms[key] = Histogram()
+                histogram.record_many(samples)
             samples.clear()
 
     def snapshot(
@@ -158,12 +177,14 @@ class Recorder:
             for counter in COUNTERS:
                 count: int = getattr(group, counter)
                 if count:
-                    counters[f"{counter}|{group.name}"] = count
+                    for key in group.key(counter):
+                        counters[key] = counters.get(key, 0) + count
                     setattr(group, counter, 0)
             for family in CODES:
                 table: dict[str, int] = getattr(group, family)
                 for code, count in table.items():
-                    counters[f"{family}:{code}|{group.name}"] = count
+                    key = f"{family}:{code}|{group.name}"
+                    counters[key] = counters.get(key, 0) + count
                 table.clear()
         histograms, self._histograms = self._histograms, {}
         return Snapshot(

@@ -19,7 +19,8 @@ MERGED = -1
 class Snapshot:
     """Aggregates of one interval, or of any sum of intervals.
 
-    Keys are `metric|group`; a metric of the whole worker has an empty group (`loop_lag|`). Counters by code
+    Keys are `metric|group`; a metric of the whole worker has an empty group (`loop_lag|`). Where a threshold
+    selects by node, `metric@host:port|group` has the part of it that was measured there. Counters by code
     are `connack_codes:0x86|group`. Gauges are keyed as their meaning needs (`connected|group`, `rss`).
     """
 

@@ -6,7 +6,7 @@ import operator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loadgen.metrics.catalog import METRICS, THRESHOLD_SELECTORS
+from loadgen.metrics.catalog import METRICS, THRESHOLD_SELECTORS, at_node
 from loadgen.metrics.summary import NS
 from loadgen.metrics.verdict import Verdict
 
@@ -53,7 +53,7 @@ class Spec(Protocol):
 
     @property
     def selector(self) -> Mapping[str, str]:
-        """Keys out of `group` and one of `stage`, `during` and `after`; empty for all of it."""
+        """Keys out of `group`, `node` and one of `stage`, `during` and `after`; empty for all of it."""
 
     @property
     def expression(self) -> str:
@@ -190,8 +190,14 @@ def _measure(spec: Spec, evidence: _Evidence) -> float:
         return _statistic_of_count(spec, evidence.run_counts[metric.name], evidence)
     snapshot, group = _intervals(spec, evidence), spec.selector.get("group")
     if metric.kind == "counter":
-        return _statistic_of_count(spec, snapshot.count(spec.metric, group), evidence)
+        return _statistic_of_count(spec, snapshot.count(metric_name(spec), group), evidence)
     return _statistic_of_histogram(spec, snapshot, group, evidence)
+
+
+def metric_name(spec: Spec) -> str:
+    """The metric's name in snapshots: of all nodes, or of the one that is selected."""
+    node = spec.selector.get("node")
+    return spec.metric if node is None else at_node(spec.metric, node)
 
 
 def _window(spec: Spec) -> Window | None:
@@ -221,7 +227,7 @@ def _nothing_in(window: Window) -> str:
 
 
 def _statistic_of_histogram(spec: Spec, snapshot: Snapshot, group: str | None, evidence: _Evidence) -> float:
-    histogram = snapshot.select(spec.metric, group)
+    histogram = snapshot.select(metric_name(spec), group)
     if spec.statistic in {"count", "rate"}:
         return _statistic_of_count(spec, histogram.count, evidence)
     if not histogram.count:

@@ -80,6 +80,8 @@ class TargetSettings:
     """None: half the keep-alive."""
     login: LoginRule
     """How the brokers name users: for what is said when they refuse one."""
+    by_node: bool = False
+    """Whether measurements are kept by node, too: a threshold asks for it, and it costs space and time."""
     via: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     """Node number → where to dial instead of the node: a proxy. TLS expects the node's name all the same."""
 
@@ -153,4 +155,5 @@ def target_settings(scenario: Scenario) -> TargetSettings:
         connack_timeout=target.timeouts.connack,
         ping_timeout=target.timeouts.ping,
         login=login_rule(target),
+        by_node=any("node" in spec.selector for spec in scenario.parsed_thresholds()),
     )

@@ -59,14 +59,23 @@ def _check_thresholds(
     groups = ("group", list(parts.groups))
     stages = ("stage", [stage.name for stage in parts.stages if stage is not None])
     faults = ("fault", list(dict.fromkeys(_fault_names(parts))))
-    known = {"group": groups, "stage": stages, "during": faults, "after": faults}
+    uris = parts.target.uris if parts.target is not None else ()
+    nodes = ("node", [f"{uri.host}:{uri.port}" for uri in uris])
+    known = {"group": groups, "node": nodes, "stage": stages, "during": faults, "after": faults}
     # What is wrong in itself may have been meant.
-    unsure = {"group": False, "stage": None in parts.stages, "fault": None in parts.faults}
+    unsure = {
+        "group": False,
+        "node": parts.target is None,
+        "stage": None in parts.stages,
+        "fault": None in parts.faults,
+    }
     for key in parts.thresholds:
         for selector, value in split_known_key(key).items():
             kind, names = known[selector]
             if value not in names and not unsure[kind]:
-                mend = did_you_mean(value, names) or f"add a {kind} of that name"
+                mend = did_you_mean(value, names) or (
+                    "write host:port, as in target.uris" if kind == "node" else f"add a {kind} of that name"
+                )
                 yield Finding(("thresholds", key), f'there is no {kind} "{value}"', mend)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STATISTICS = ("p50", "p90", "p95", "p99", "p99.9", "mean", "min", "max", "count", "rate")
 OPERATORS = ("<", "<=", ">", ">=", "==")
-SELECTORS = ("group", "stage", "during", "after")
+SELECTORS = ("group", "node", "stage", "during", "after")
 _TIMES = ("stage", "during", "after")
 
 _EXPRESSION = re.compile(r"([A-Za-z][\w.]*)\s*(<=|>=|==|<|>)\s*(\S.*)")
@@ -76,10 +76,6 @@ def _split_key(key: str) -> tuple[str, dict[str, str]]:
         name, colon, value = (piece.strip() for piece in part.partition(":"))
         if not colon or not name or not value:
             raise _RefusedError(f'"{part.strip()}" selects nothing', f"write {match[1]}{{group: NAME}}")
-        if name == "node":
-            raise _RefusedError(
-                "no metric is recorded by node", f"write {match[1]} alone, or one of {', '.join(SELECTORS)}"
-            )
         if name not in SELECTORS:
             raise _RefusedError(f'thresholds cannot select by "{name}"', did_you_mean(name, SELECTORS))
         if name in selector:

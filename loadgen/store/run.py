@@ -273,7 +273,7 @@ class Run:
     def metrics(self) -> list[str]:
         """The metrics of which anything was recorded."""
         names = {key.partition("|")[0] for each in self._stage_sums.values() for key in each.histograms}
-        return sorted(names)
+        return sorted(names & METRICS.keys())
 
     @property
     def ledger(self) -> LedgerResult | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from loadgen.metrics.histogram import Histogram
-from loadgen.metrics.recorder import Recorder
+from loadgen.metrics.recorder import GroupRecorder, Recorder
 from loadgen.metrics.snapshot import Snapshot, merge_time
 
 if TYPE_CHECKING:
@@ -78,3 +78,30 @@ def test_groups_are_kept_apart() -> None:
     snapshot = take(recorder)
     assert (snapshot.count("received", "a"), snapshot.count("received", "b")) == (1, 2)
     assert snapshot.count("received") == 3
+
+
+def test_what_is_told_apart_by_node_is_in_the_groups_figures_too() -> None:
+    recorder = Recorder()
+    group = recorder.group("g")
+    first, second = group.at("a:1"), group.at("b:2")
+    assert first.at("b:2") is second, "a client that moves"
+    group.publish_latency.append(1_000_000)
+    first.publish_latency.extend([2_000_000, 3_000_000])
+    second.publish_latency.append(4_000_000)
+    first.published += 2
+    second.published += 1
+    first.count_code("connack_codes", "0x00")
+    second.count_code("connack_codes", "0x00")
+    found = take(recorder)
+    assert found.select("publish_latency").count == 4
+    assert found.select("publish_latency@a:1", "g").count == 2
+    assert found.select("publish_latency@b:2").max == 4_000_000
+    assert (found.count("published"), found.count("published@a:1", "g")) == (3, 2)
+    assert found.codes("connack_codes") == {"0x00": 2}
+    assert recorder.count("published") == 0, "the next interval starts at zero"
+    assert take(recorder).histograms == {}
+
+
+def test_a_recorder_that_is_in_no_snapshot_tells_no_nodes_apart() -> None:
+    alone = GroupRecorder("g")
+    assert alone.at("a:1") is alone

@@ -16,10 +16,11 @@ TOTALS = Snapshot(
     histograms={
         "publish_latency|a": Histogram([ms * MS for ms in range(1, 101)]),
         "publish_latency|b": Histogram([2_000 * MS]),
+        "publish_latency@n1:8883|b": Histogram([3 * MS]),
         "delivery_latency|a": Histogram([-1]),
         "loop_lag|": Histogram([3 * MS]),
     },
-    counters={"published|a": 100, "published|b": 20},
+    counters={"published|a": 100, "published|b": 20, "published@n1:8883|b": 5},
 )
 STAGES = {
     "steady": Snapshot(
@@ -78,6 +79,8 @@ def judge(spec: Spec, ledger: LedgerResult | None = LEDGER) -> ThresholdResult:
         (Spec("publish_latency", "min", ">=", 0.001, {"group": "a"}), 0.001),
         (Spec("publish_latency", "max", "<", 0.01, {"group": "a", "stage": "steady"}), 0.007),
         (Spec("publish_latency", "count", "==", 101), 101),
+        (Spec("publish_latency", "max", "<", 0.004, {"node": "n1:8883"}), 0.003),
+        (Spec("published", "count", "==", 5, {"group": "b", "node": "n1:8883"}), 5),
         (Spec("publish_latency", "rate", ">", 10), 10.1),
         (Spec("loop_lag", "p99", "<", 0.01), 0.003),
         (Spec("published", "count", "==", 120), 120),
@@ -133,7 +136,8 @@ def test_what_does_not_hold_says_what_it_was() -> None:
         (Spec("publish_latency", "p99", "<", 1, {"stage": "later"}), "never reached"),
         (Spec("published", "p99", "<", 1), "has no p99"),
         (Spec("nonsense", "p99", "<", 1), "no such metric"),
-        (Spec("publish_latency", "p99", "<", 1, {"node": "a"}), "cannot be selected by node"),
+        (Spec("publish_latency", "p99", "<", 1, {"node": "a"}), "no samples"),
+        (Spec("loop_lag", "p99", "<", 1, {"node": "a"}), "cannot be selected by node"),
         (Spec("publish_latency", "p99", "<", 1, {"during": "stop"}), "the fault never happened"),
         (Spec("published", "count", ">=", 0, {"after": "stop"}), "nothing was measured after the fault"),
         (Spec("published", "count", ">=", 0, {"after": "kill#2"}), "nothing was measured after the fault"),

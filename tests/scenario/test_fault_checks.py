@@ -226,7 +226,9 @@ def test_faults_are_changed_by_set_and_kept_as_run(base: dict[str, Any], tmp_pat
         ("during: kil", 'did you mean "kill"?'),
         ("during: kill, after: kill", "selects by during and after"),
         ("stage: steady, during: kill", "selects by stage and during"),
-        ("node: rabbit1", "no metric is recorded by node"),
+        ("node: 127.0.0.1:8883, during: kill", ""),
+        ("node: 127.0.0.1:8884", 'did you mean "127.0.0.1:8883"'),
+        ("node: rabbit1", "known: 127.0.0.1:8883"),
     ],
 )
 def test_thresholds_on_windows(base: dict[str, Any], complain: Complain, selector: str, what: str) -> None:

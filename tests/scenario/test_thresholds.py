@@ -58,7 +58,7 @@ def test_refused_expressions(expression: str, what: str) -> None:
     ("key", "what"),
     [
         ("a{while: kill}", "cannot select by"),
-        ("a{node: b}", "recorded by node"),
+        ("a{nodes: b}", 'did you mean "node"'),
         ("a{stage: x, after: y}", "selects by stage and after"),
         ("a{group}", "selects nothing"),
         ("a{group: }", "selects nothing"),
