@@ -47,5 +47,9 @@ def _run(work: Work) -> tuple[dict[str, Any], Ended]:
     ended = run([sys.executable, "-m", "benchmarks.aiomqtt_driver", json.dumps(asdict(work))])
     if ended.code:
         raise BenchmarkError(f"aiomqtt ended with {ended.code}:\n{ended.output}")
-    found: dict[str, Any] = json.loads(ended.output.splitlines()[-1])
+    # The library may have something to say on standard error after it, as when a client goes late.
+    figures = [line for line in ended.output.splitlines() if line.startswith("{")]
+    if not figures:
+        raise BenchmarkError(f"aiomqtt told no figures:\n{ended.output}")
+    found: dict[str, Any] = json.loads(figures[-1])
     return found, ended

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadgen.abort_watch import AbortWatch
 from loadgen.backend.messages import (
+    Accounted,
     Begin,
     Failed,
     Final,
@@ -36,13 +37,14 @@ from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classi
 from loadgen.metrics.fault_window import RunSpan
 from loadgen.result import Findings, build_result
 from loadgen.run_faults import RunFaults, RunVoice
+from loadgen.settling import Settling
 from loadgen.store import open_run, run_number
 from loadgen.tally import Tally
 from loadgen.view_check import ViewCheck, expected_connections
 from loadgen.worker_news import LONGEST_FINAL_SILENCE, WorkerNews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from loadgen.broker.faults import NodeControl
     from loadgen.broker.view import ViewResult
@@ -139,6 +141,7 @@ class Coordinator:
         """Why the run is ended early; empty when it is not."""
         self._view = ViewCheck(local_cluster(target.scenario.target))
         self._settled = False
+        self._settling: Settling | None = None
         self._via = via
         voice = RunVoice(self.pool.broadcast, writer.event, self._note, self._fault_begins)
         self.faults = RunFaults(plan, control, writer.path, tally=self.tally, news=self._news, voice=voice)
@@ -233,7 +236,7 @@ class Coordinator:
             steps_say=steps_say,
             drift=self._drift.rows(),
         )
-        ledger = self._ledger() if self._keeps_ledger else None
+        ledger = self._ledger(self._news.finals) if self._keeps_ledger else None
         if ledger is not None:
             findings.ledger = self._classify(ledger)
         findings.fault_results = self._fault_results(ledger)
@@ -344,19 +347,25 @@ class Coordinator:
         healing = asyncio.create_task(self.faults.runner.heal_for_drain())
         # When messages still arrive at its end, the broker was slow, and what is missing is not lost by that.
         tail = min(_STILL_ARRIVING, limit // 2)
+        if self._keeps_ledger:
+            self._settling = Settling(self.clock.name, self._news, self.pool.broadcast, self._account)
         settled = await self._wait(at + limit - tail, self._drained)
         arrived = self._news.unique
         settled = settled or await self._wait(at + limit, self._drained)
         if not self._over:
             # What a node that is still away holds is not lost either.
             flowing = self._news.unique > arrived or self.faults.keeps_messages
-            self._settled = self._news.settled(self.clock.name) or not flowing
+            self._settled = settled or self._news.settled(self.clock.name) or not flowing
             await healing
         self._stages[-1]["ended_by"] = "settled" if settled else "interrupted" if self._over else "time"
         return monotonic_ns()
 
     def _drained(self) -> bool:
-        return self._news.settled(self.clock.name) and not self.faults.holds_the_drain
+        if self.faults.holds_the_drain:
+            return False
+        if self._settling is not None:
+            self._settling.look(monotonic())
+        return self._news.settled(self.clock.name) or (self._settling is not None and self._settling.settled)
 
     async def _wait(self, until: int, done: Callable[[], bool]) -> bool:
         """Wait for `done()`, `until` (monotonic ns), an interrupt or a lost worker; True for `done()`."""
@@ -470,23 +479,28 @@ class Coordinator:
             self._news.finals,
         )
 
-    def _ledger(self) -> Ledger:
+    def _account(self, parts: Iterable[Accounted]) -> LedgerResult:
+        return self._classify(self._ledger(parts), settled=True)
+
+    def _ledger(self, parts: Iterable[Accounted | Final]) -> Ledger:
         ledger = Ledger()
-        for final in self._news.finals:
+        for part in parts:
             ledger = ledger.merge(
                 Ledger(
-                    {number: PublisherLog.from_wire(wire) for number, wire in final.publishers.items()},
-                    {number: SubscriberLog.from_wire(wire) for number, wire in final.subscribers.items()},
+                    {number: PublisherLog.from_wire(wire) for number, wire in part.publishers.items()},
+                    {number: SubscriberLog.from_wire(wire) for number, wire in part.subscribers.items()},
                 )
             )
         return ledger
 
-    def _classify(self, ledger: Ledger, window: Spans | None = None) -> LedgerResult:
+    def _classify(
+        self, ledger: Ledger, window: Spans | None = None, *, settled: bool | None = None
+    ) -> LedgerResult:
         return classify(
             ledger.publishers,
             ledger.subscribers,
             self.plan.pairs(),
-            settled=self._settled,
+            settled=self._settled if settled is None else settled,
             expiring=self.plan.expiring((monotonic_ns() - self.origin) / 1e9),
             window=window,
         )
@@ -504,6 +518,11 @@ class Coordinator:
     def _take(self, message: Message) -> None:
         if isinstance(message, Report):
             self._take_report(message)
+            return
+        if isinstance(message, Accounted):
+            if self._settling is not None:
+                self._settling.take(message)
+            self._changed.set()
             return
         assert isinstance(message, Progress | Ready | Final | Failed), "workers say nothing else"
         self._news.take(message)

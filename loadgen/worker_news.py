@@ -120,11 +120,14 @@ class WorkerNews:
     def settled(self, stage: str) -> bool:
         """Whether all workers drain, nothing is under way, and all that was due has arrived."""
         known = self._progress.values()
-        return (
-            self._all_in(stage)
-            and not any(each.inflight or each.backlog for each in known)
-            and sum(each.unique for each in known) >= sum(each.expected for each in known)
+        return self.quiet(stage) and sum(each.unique for each in known) >= sum(
+            each.expected for each in known
         )
+
+    def quiet(self, stage: str) -> bool:
+        """Whether all workers drain, and every publish was answered."""
+        known = self._progress.values()
+        return self._all_in(stage) and not any(each.inflight or each.backlog for each in known)
 
     def _all_in(self, stage: str) -> bool:
         known = self._progress.values()

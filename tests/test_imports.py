@@ -80,7 +80,8 @@ def test_every_package_is_covered_by_a_rule() -> None:
         "coordinator", "diagnosis", "doctor", "drift_watch", "expectations", "fault_results",
         "fault_run", "fault_runner", "fault_watch", "generator_faults", "grants", "histogram_log",
         "interruption", "machine", "marks", "partial", "partial_faults", "places", "preflight",
-        "refused_identities", "result", "run", "run_faults", "tally", "target", "view_check",
+        "refused_identities", "result", "run", "run_faults", "settling", "tally", "target",
+        "view_check",
         "worker_news",
     }  # fmt: skip
     units = {_unit(path) for path in PACKAGE.rglob("*.py")}

@@ -1,7 +1,7 @@
 """What coordinator and worker say to each other: plain values, the same in one process or in many.
 
-coordinator → worker: Setup, Begin, StartStage, MarkPublishers, ChangeCertificates, Trust …, Finish.
-worker → coordinator: Ready, Progress, Report …, Final or Failed.
+coordinator → worker: Setup, Begin, StartStage, MarkPublishers, ChangeCertificates, Trust, Account …, Finish.
+worker → coordinator: Ready, Progress, Report, Accounted …, Final or Failed.
 """
 
 from __future__ import annotations
@@ -79,6 +79,14 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Answer with Accounted: what is known of each message so far."""
+
+    number: int
+    """Of the question."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Disconnect every client, then answer with Final."""
 
@@ -131,6 +139,19 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounted:
+    """The worker's part of the ledger at this moment."""
+
+    worker: int
+    number: int
+    """Of the question that this answers."""
+    publishers: dict[int, Any]
+    """As in Final."""
+    subscribers: dict[int, Any]
+    """As in Final."""
+
+
+@dataclass(frozen=True, slots=True)
 class Final:
     """The worker's last word."""
 
@@ -175,10 +196,12 @@ Message = (
     | MarkPublishers
     | ChangeCertificates
     | Trust
+    | Account
     | Finish
     | Ready
     | Progress
     | Report
+    | Accounted
     | Final
     | Failed
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadgen.backend.messages import (
+    Account,
+    Accounted,
     Begin,
     ChangeCertificates,
     Failed,
@@ -107,6 +109,8 @@ class Worker:
             )
         elif isinstance(message, Trust):
             fleet.context.trust(Path(message.ca))
+        elif isinstance(message, Account):
+            self._send(Accounted(self._number, message.number, *fleet.ledger()))
         elif isinstance(message, Finish):
             await self._finish(fleet)
             return True

@@ -1,9 +1,11 @@
-"""A drain whose time is up while messages still arrive has lost nothing: the broker was slow."""
+"""When a drain ends, and what it calls lost: not what still arrives; what nobody owes is not waited for."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from loadgen.engine.loop import run_on_fast_loop
 from tests.fakes.tcp_broker import FakeBroker
@@ -26,6 +28,11 @@ STAGES = [
     {"name": "steady", "hold": "1s"},
     {"name": "drain", "drain": "2s"},
 ]
+
+
+@pytest.fixture(autouse=True)
+def _soon_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.settling.QUIET", 0.6)
 
 
 def run(bench: Bench, *, apart: float, never: int = 0) -> Finished:
@@ -66,3 +73,27 @@ def test_what_is_missing_when_nothing_arrives_any_more_is_lost(bench: Bench) -> 
     assert finished.ledger["settled"] is True
     assert (finished.ledger["lost"], finished.ledger["unsettled"]) == (3, 0)
     assert finished.code == 99
+
+
+def test_what_nobody_promised_is_not_waited_for(bench: Bench) -> None:
+    """QoS 0 messages that a broker dropped: no counter will ever tell that all has arrived."""
+    dropped = 0
+
+    def every_second(_number: int, _packet: PublishPacket) -> bool:
+        nonlocal dropped
+        dropped += 1
+        return dropped % 2 == 0
+
+    groups = GROUPS | {"monitors": {"clients": 1, "subscribe": {"filter": "drain/a", "qos": 0}}}
+    broker = FakeBroker(ssl=bench.server_tls(), drop=every_second)
+
+    async def main() -> Finished:
+        async with broker:
+            stages = [*STAGES[:-1], {"name": "drain", "drain": "60s"}]
+            return await bench.run(bench.scenario(f"mqtts://127.0.0.1:{broker.port}", groups, stages))
+
+    finished = run_on_fast_loop(main())
+    drain = finished.result["stages"][-1]
+    assert drain["ended_by"] == "settled"
+    assert drain["duration"] < 30
+    assert finished.ledger["indeterminate_qos0"] == MESSAGES // 2
