@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from bokeh.embed import components
 from bokeh.resources import Resources
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loadgen.compare import text
 from loadgen.compare.charts import draw
 from loadgen.compare.model import Finding
 from loadgen.report import figures
-from loadgen.report.plots import DARK, LIGHT
+from loadgen.report.plots import DARK, DASHES, LIGHT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +52,14 @@ def render(comparison: Comparison) -> str:
     script, divs = components({chart.key: chart.plot for chart in charts}) if charts else ("", {})
     bokeh = Resources("inline", components=["bokeh"], log_level="warn").js_raw if charts else []
     environment = Environment(
-        loader=PackageLoader("loadgen.compare"),
+        # A report's macros draw these charts, too.
+        loader=ChoiceLoader([PackageLoader("loadgen.compare"), PackageLoader("loadgen.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(seconds=figures.seconds, count=figures.count)
     # Every value is escaped by jinja2; only bokeh's own code and our own files go in as they are.
     return environment.get_template("compare.html.j2").render(
         comparison=comparison,
@@ -75,6 +77,7 @@ def render(comparison: Comparison) -> str:
         style=_ours(_report_file("report.css")),
         own_style=_ours(_own_file("compare.css")),
         page_script=_ours(_report_file("report.js.j2")),
+        dashes=DASHES,
         palettes={"light": LIGHT, "dark": DARK},
         clock=figures.clock,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from loadgen.cli import call
 from tests.compare.runs import SCENARIO, Known
-from tests.report.test_browser import CHROMIUM, browse
+from tests.report.browser import CHROMIUM, browser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +119,13 @@ def test_a_page_that_cannot_be_written(runs: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 def test_every_chart_is_drawn_without_a_word_in_the_console(runs: Path) -> None:
+    async def main() -> tuple[list[dict[str, Any]], list[str]]:
+        async with browser(runs / "profile") as opened:
+            tab = await opened.open(runs / "page.html")
+            return await tab.figures(), tab.console
+
     assert call(["compare", "base", "slow", "--html", "page.html"]) == 99
-    document, console = browse(runs / "page.html", runs / "profile")
+    drawn, console = asyncio.run(main())
     assert console == []
-    assert 'data-charts="2"' in document
+    assert [each["title"] for each in drawn] == ["Publish latency by percentile", "Publish latency over time"]
+    assert all(each["drawn"] and each["said"] for each in drawn)
