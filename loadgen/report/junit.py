@@ -52,14 +52,15 @@ def render(result: Mapping[str, Any]) -> str:
         "tests": len(cases),
         "failures": sum(case.verdict == "fail" for case in cases),
         "errors": sum(case.verdict == "invalid" for case in cases),
-        "skipped": 0,
     }
     shared = {key: str(count) for key, count in counts.items()}
     duration = f"{result.get('duration') or 0.0:.3f}"
     root = ET.Element("testsuites", {"name": "loadgen", **shared, "time": duration})
     # The XML schema that most readers go by wants a time without zone.
     moment = str(result.get("started_at") or "1970-01-01T00:00:00")[:19]
-    suite = ET.SubElement(root, "testsuite", {"name": name, **shared, "time": duration, "timestamp": moment})
+    suite = ET.SubElement(
+        root, "testsuite", {"name": name, **shared, "skipped": "0", "time": duration, "timestamp": moment}
+    )
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(result).items():
         ET.SubElement(properties, "property", {"name": key, "value": clean(value)})

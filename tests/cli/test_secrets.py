@@ -139,7 +139,8 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
             # The broker's own list of its clients is not what this is about.
             api.connections = []
             arguments = ("run", path, "--workers", "2", "--set", "target.management=null")
-            async with LoadgenProcess(*arguments, cwd=tmp_path, **environment) as ran:
+            job = {"GITHUB_STEP_SUMMARY": str(tmp_path / "run-summary.md")}
+            async with LoadgenProcess(*arguments, cwd=tmp_path, **environment, **job) as ran:
                 await asyncio.gather(ran.end(), command_lines(ran, seen))
             exported = await loadgen(
                 *("report", "runs/latest", "--markdown", "--csv", "out/csv", "--hgrm", "out/hgrm"),
@@ -167,10 +168,11 @@ def test_no_secret_is_in_reports_run_folder_output_or_argv(tmp_path: Path, certs
     assert MARK not in "".join(seen.values())
     # The second command failed, so the run is invalid, and says why.
     assert [fault["outcome"] for fault in result_of(tmp_path)["faults"]] == ["injected", "failed"]
-    assert (tmp_path / "out-summary.md").stat().st_size > 500
+    assert (tmp_path / "run-summary.md").read_text().startswith("## ! INVALID: secret\n")
+    assert (tmp_path / "out-summary.md").read_text() == (tmp_path / "run-summary.md").read_text()
     assert {path.suffix for path in (tmp_path / "out").rglob("*")} >= {".csv", ".hgrm", ".xml", ".svg"}
     files = [path for folder in ("runs", "out") for path in (tmp_path / folder).rglob("*") if path.is_file()]
-    files.append(tmp_path / "out-summary.md")
+    files += [tmp_path / "out-summary.md", tmp_path / "run-summary.md"]
     assert {path.name for path in files} >= {"scenario.yaml", "plan.json", "result.json", "report.html"}
     for path in files:
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The JUnit file, held against the form of Ant's JUnit task, which CI systems read."""
+"""The JUnit file, held against what Jenkins' schema (junit-10.xsd) allows, as other CI systems do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ATTRIBUTES = {
-    "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},
+    "testsuites": {"name", "tests", "failures", "errors", "time"},
     "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
     "property": {"name", "value"},
     "testcase": {"classname", "name", "time"},
@@ -49,7 +49,6 @@ def check(text: str) -> ET.Element:
         "tests": len(cases),
         "failures": len(suite.findall("testcase/failure")),
         "errors": len(suite.findall("testcase/error")),
-        "skipped": 0,
     }
     for element in (root, suite):
         assert {key: int(element.attrib[key]) for key in counts} == counts
