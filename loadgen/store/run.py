@@ -24,7 +24,7 @@ from loadgen.store.sums import Span, overlaps, sums_by_stage
 from loadgen.store.table import Row, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _SECOND = 1_000_000_000
@@ -259,10 +259,16 @@ class Run:
 
     def rows(self, group: str | None = None) -> Iterator[Row]:
         """Give the rows of `table` one by one."""
-        nodes = sorted(self._index.nodes) if group is None else []
+        return (row for _, row in self.rows_of((group,)))
+
+    def rows_of(self, groups: Sequence[str | None]) -> Iterator[tuple[str | None, Row]]:
+        """Give the rows of several groups, and of all (None), in one pass: those of an interval together."""
+        nodes = sorted(self._index.nodes)
         counts_bytes = any(part.count("bytes_sent") for part in self._stage_sums.values())
         for snapshot in self.intervals():
-            yield row_of(snapshot, self.origin_ns, group, nodes, counts_bytes=counts_bytes)
+            for group in groups:
+                shown = nodes if group is None else []
+                yield group, row_of(snapshot, self.origin_ns, group, shown, counts_bytes=counts_bytes)
 
     @property
     def groups(self) -> list[str]:

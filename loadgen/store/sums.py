@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loadgen.metrics.histogram import Histogram
+from loadgen.metrics.dense import DenseSum
+from loadgen.metrics.packed import pack
 from loadgen.metrics.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ Span = tuple[float, float]
 def sums_by_stage(snapshots: Iterable[Snapshot]) -> dict[str, Snapshot]:
     """Give the sum of each stage's intervals: histograms and counters, no gauges and no curves."""
     sums: dict[str, Snapshot] = {}
+    histograms: dict[tuple[str, str], DenseSum] = {}
     for snapshot in snapshots:
         total = sums.get(snapshot.stage)
         if total is None:
@@ -25,9 +27,14 @@ def sums_by_stage(snapshots: Iterable[Snapshot]) -> dict[str, Snapshot]:
         total.start_ns = min(total.start_ns, snapshot.start_ns)
         total.end_ns = max(total.end_ns, snapshot.end_ns)
         for key, histogram in snapshot.histograms.items():
-            total.histograms.setdefault(key, Histogram()).__iadd__(histogram)
+            place = snapshot.stage, key
+            if place not in histograms:
+                histograms[place] = DenseSum()
+            histograms[place].add(pack(histogram))
         for key, count in snapshot.counters.items():
             total.counters[key] = total.counters.get(key, 0) + count
+    for (stage, key), dense in histograms.items():
+        sums[stage].histograms[key] = dense.histogram()
     return sums
 
 
