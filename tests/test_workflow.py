@@ -55,7 +55,7 @@ def parse(words: list[str]) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert {words[0] for words in all_commands()} >= {"run", "provision", "report", "certs"}
+    assert {words[0] for words in all_commands()} >= {"run", "provision", "report", "certs", "compare"}
 
 
 @pytest.mark.parametrize("words", all_commands(), ids=" ".join)

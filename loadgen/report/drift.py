@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COLUMNS = ("metric", "at first", "per hour", "95 % confidence", "limit")
 """Headings of the table."""
 
+_WORTH_A_SHARE = 10
+"""Gains of more than ten times of what there was are told as they are: a share of almost nothing says nothing."""
 _UNITS = {"seconds": figures.seconds, "bytes": figures.size}
 
 
@@ -65,7 +67,7 @@ def _line(item: Mapping[str, Any]) -> DriftLine:
     verdict = item.get("verdict")
     unit, level, slope = str(item.get("unit") or ""), item.get("level"), item.get("slope")
     shown = figures.NOTHING if slope is None else _signed(slope, unit)
-    if slope is not None and level:
+    if slope is not None and level and abs(slope) <= _WORTH_A_SHARE * abs(level):
         shown += f" ({_sign(slope)}{figures.percent(abs(slope / level) * 100)})"
     low, high = item.get("low"), item.get("high")
     interval = figures.NOTHING

@@ -22,6 +22,7 @@ from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
 from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
 from loadgen.report.environment import environment_facts
+from loadgen.report.drift import drift_lines, judged_time
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
 from loadgen.report.fault_curves import fault_curves
@@ -110,6 +111,8 @@ def render(run: RunSource) -> str:
             tiles=headline(result),
             thresholds=threshold_lines(result),
             expectations=expectation_lines(result),
+            drift=drift_lines(result),
+            drift_time=judged_time(result),
             advice=advice(result),
             health=health(result),
             saturated=saturated(result),
@@ -160,6 +163,7 @@ def _sections(result: Mapping[str, Any], *, connecting: bool) -> list[tuple[str,
         for anchor, title, there in (
             ("thresholds", "Thresholds", True),
             ("expectations", "Answers", result.get("expectations")),
+            ("drift", "Drift", result.get("drift")),
             ("faults", "Faults", result.get("faults")),
             ("charts", "Over time", True),
             ("latency", "Latency", True),

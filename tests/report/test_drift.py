@@ -59,6 +59,8 @@ def test_each_row_has_its_units_and_those_with_limits_come_first() -> None:
     assert (leak.mark, nothing.mark, shrinks.mark) == ("✗", "!", "")
     assert nothing.cells == ("publish_latency_p99", figures.NOTHING, figures.NOTHING, figures.NOTHING, "5%/h")
     assert shrinks.cells == ("queue_depth", "0", "-12.0", "-13.0 and -11.0", figures.NOTHING)
+    (many,) = drift_lines({"drift": [LEAK | {"level": 1e6}]})
+    assert many.slope == "+123 MB", "123 times of what it was"
     assert judged_time(result) == "steady, 3h 36m"
     assert judged_time({"drift": [NOTHING]}) == judged_time({}) == ""
 
