@@ -15,7 +15,7 @@ COLUMNS = ("metric", "at first", "per hour", "95 % confidence", "limit")
 """Headings of the table."""
 
 _WORTH_A_SHARE = 10
-"""Gains of more than ten times of what there was are told as they are: a share of almost nothing says nothing."""
+"""Gains beyond ten times of what there was are told without it: a share of almost nothing says nothing."""
 _UNITS = {"seconds": figures.seconds, "bytes": figures.size}
 
 

@@ -21,8 +21,8 @@ from loadgen.report.advice import advice, saturated
 from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
 from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
-from loadgen.report.environment import environment_facts
 from loadgen.report.drift import drift_lines, judged_time
+from loadgen.report.environment import environment_facts
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
 from loadgen.report.fault_curves import fault_curves

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loadgen.report.html import write_html
+from tests.report.test_drift import LEAK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,3 +175,18 @@ def test_bokeh_is_not_imported_before_a_report_is_written() -> None:
     code = f"import sys, {modules}; print([m for m in ('bokeh', 'jinja2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_slopes_are_told_with_their_limits(make_run: Callable[..., Any], good_result: dict[str, Any]) -> None:
+    assert "Drift" not in read(make_run()).text
+    good_result["drift"] = [LEAK | {"reason": HOSTILE, "stage": HOSTILE}]
+    page = read(make_run(good_result))
+    for words in (
+        "broker_memory",
+        "+123 MB (+12.3 %)",
+        "+110 MB and +135 MB",
+        "50MB/h",
+        "3h 36m",
+        "alert(1)",
+    ):
+        assert words in page.text
