@@ -30,7 +30,10 @@ def append_to_step_summary(written: str) -> None:
     if not name:
         return
     try:
-        with Path(name).open("a", encoding="utf-8") as file:
-            file.write(written + "\n")
+        with Path(name).open("a+", encoding="utf-8") as file:
+            file.seek(0)
+            # A job that runs and then reports the same run shall not have it twice.
+            if written not in file.read():
+                file.write(written + "\n")
     except OSError as error:
         say(f"warning: {VARIABLE}: cannot write {name}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""A run as JUnit XML, which CI systems show as tests: thresholds, expectations, verdict.
+"""A run as JUnit XML, which CI systems show as tests: thresholds, drift, verdict.
 
 `fail` is a failure, `invalid` an error (nothing was proved), `warn` passes and says so in its output. What
 was measured stands in the message, and in the output of cases that pass.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from loadgen.report import figures
+from loadgen.report.drift import drift_lines
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.thresholds import threshold_lines
 
@@ -108,6 +109,10 @@ def _cases(result: Mapping[str, Any]) -> list[_Case]:
         cases.append(
             _Case(kind, f"{line.metric}: {line.expression}", line.verdict, message, clean(line.reason))
         )
+    for drift in drift_lines(result):
+        if drift.verdict:  # without a limit it is for information
+            name = f"{drift.metric}: {drift.limit}"
+            cases.append(_Case("drift", name, drift.verdict, clean(drift.sentence)))
     for row in expectation_lines(result):
         message = clean(f"expected {row.expected}, got {row.got or 'nothing'}, after {row.after}")
         cases.append(_Case("expectation", row.case, row.verdict, message, clean(row.reason)))

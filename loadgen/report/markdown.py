@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from loadgen.report import figures
+from loadgen.report.drift import COLUMNS as DRIFT_COLUMNS
+from loadgen.report.drift import drift_lines, judged_time
 from loadgen.report.expectations import COLUMNS as EXPECTATION_COLUMNS
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.faults import HEADINGS, fault_rows
@@ -32,10 +34,11 @@ _SPECIAL = re.compile(
     [\\`*\[\]|~$&]         # may mean something anywhere
     | (?<!\w)_ | _(?!\w)   # within a word it means nothing
     | <(?=[A-Za-z/!?])     # a tag; a comparison is none
-    | ^[-+\#>] | (?<=^\d)[.)]
     """,
     re.VERBOSE,
 )
+_AT_START = re.compile(r"^[-+#>]|(?<=^\d)[.)]")
+"""What makes a list or a heading of a line; within a cell of a table it does not."""
 
 
 def render(result: Mapping[str, Any]) -> str:
@@ -48,6 +51,7 @@ def render(result: Mapping[str, Any]) -> str:
         _head(result),
         _thresholds(result),
         _expectations(result),
+        _drift(result),
         _figures(result),
         _latencies(result),
         _faults(result),
@@ -58,7 +62,7 @@ def render(result: Mapping[str, Any]) -> str:
 
 
 def text(words: object) -> str:
-    """Escape what a run says, so that it is shown as it is, in one line."""
+    """Escape what a run says, so that it is shown as it is, within a line."""
     return _SPECIAL.sub(r"\\\g<0>", clean(words))
 
 
@@ -98,7 +102,7 @@ def _head(result: Mapping[str, Any]) -> str:
 
 def _bullets(lines: Sequence[object]) -> list[str]:
     more = len(lines) - _SHOWN
-    shown = [f"- {text(line)}" for line in lines[:_SHOWN]]
+    shown = ["- " + _AT_START.sub(r"\\\g<0>", text(line)) for line in lines[:_SHOWN]]
     return [*shown, f"- … and {more} more"] if more > 0 else shown
 
 
@@ -133,6 +137,16 @@ def _expectations(result: Mapping[str, Any]) -> str:
     shown = "### Expected answers\n\n" + _table(("", *EXPECTATION_COLUMNS), rows, left=4)
     more = len(lines) - _SHOWN
     return f"{shown}\n\n… and {more} more" if more > 0 else shown
+
+
+def _drift(result: Mapping[str, Any]) -> str:
+    lines = drift_lines(result)
+    if not lines:
+        return ""
+    rows = [(f"{line.mark} {line.verdict}", *map(text, line.cells)) for line in lines[:_SHOWN]]
+    judged = judged_time(result)
+    title = f"### Drift{f' ({text(judged)})' if judged else ''}"
+    return f"{title}\n\n" + _table(("", *DRIFT_COLUMNS), rows, left=2)
 
 
 def _figures(result: Mapping[str, Any]) -> str:

@@ -65,6 +65,8 @@ def test_markdown_goes_to_stdout_and_to_the_jobs_summary(
     told = capsys.readouterr()
     assert told.out.startswith("## ✗ FAIL: made\n")
     assert summary.read_text() == f"# before\n{told.out}\n"
+    assert call(["report", run, "--no-html", "--markdown"]) == 0
+    assert summary.read_text() == f"# before\n{told.out}\n"  # a run stands there once
 
 
 def test_a_summary_that_cannot_be_written_ends_nothing(

@@ -130,6 +130,32 @@ def test_each_expectation_is_a_case(made: dict[str, Any]) -> None:
     assert "got accepted x3" in failure.attrib["message"]
 
 
+def test_each_limit_of_a_drift_is_a_case(made: dict[str, Any]) -> None:
+    made["drift"] = [
+        {
+            "metric": "broker_memory",
+            "unit": "bytes",
+            "stage": "steady",
+            "seconds": 3600.0,
+            "level": 1e8,
+            "slope": 2e7,
+            "low": 1.5e7,
+            "high": 2.5e7,
+            "limit": "< 5%/h",
+            "verdict": "fail",
+            "reason": "above the limit",
+        },
+        {"metric": "p99", "unit": "seconds", "level": 0.01, "slope": 0.0, "low": -0.001, "high": 0.001},
+    ]
+    suite = check(render(made))
+    found = case(suite, "broker_memory: < 5%/h")
+    assert found.attrib["classname"] == "made.drift"
+    failure = found.find("failure")
+    assert failure is not None
+    assert "+20.0 MB (+20.0 %) an hour" in failure.attrib["message"]
+    assert len(suite.findall("testcase")) == len(made["thresholds"]) + 2  # one row has no limit
+
+
 def test_a_pass_has_no_failure(good_result: dict[str, Any]) -> None:
     suite = check(render(good_result))
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("0", "0")

@@ -61,15 +61,17 @@ def test_what_a_run_says_is_shown_as_it_is(made: dict[str, Any]) -> None:
     [
         ("publish_latency p99 < 5", "publish_latency p99 < 5"),
         ("_x_", r"\_x\_"),
-        ("# head", r"\# head"),
-        ("- item", r"\- item"),
-        ("1. item", r"1\. item"),
         ("a|b $c$ ~d~", r"a\|b \$c\$ \~d\~"),
         ("&amp;", r"\&amp;"),
     ],
 )
 def test_escapes(words: str, shown: str) -> None:
     assert text(words) == shown
+
+
+def test_a_line_stays_a_line(made: dict[str, Any]) -> None:
+    made["warnings"] = ["# head", "- item", "1. item", "+5 ms"]
+    assert render(made).endswith("\n\n- \\# head\n- \\- item\n- 1\\. item\n- \\+5 ms\n")
 
 
 def test_code() -> None:
@@ -94,6 +96,29 @@ def test_expectations_that_fail_come_first(made: dict[str, Any]) -> None:
     ]
     page = render(made)
     assert page.index("| ✗ fail | bad | CONNACK 0x86 | accepted |") < page.index("| ✓ pass | good |")
+
+
+def test_drift(made: dict[str, Any]) -> None:
+    made["drift"] = [
+        {
+            "metric": "broker_memory",
+            "unit": "bytes",
+            "stage": "steady",
+            "seconds": 3600.0,
+            "level": 1e8,
+            "slope": 2e7,
+            "low": 1.5e7,
+            "high": 2.5e7,
+            "limit": "< 5%/h",
+            "verdict": "fail",
+            "reason": "above the limit",
+        },
+        {"metric": "p99", "unit": "seconds", "level": 0.01, "slope": 0.0, "low": -0.001, "high": 0.001},
+    ]
+    page = render(made)
+    assert "### Drift (steady, 1h 00m)" in page
+    assert "| ✗ fail | broker_memory | 100 MB | +20.0 MB (+20.0 %) | +15.0 MB and +25.0 MB | < 5%/h |" in page
+    assert "| p99 | 10.0 ms |" in page
 
 
 def test_runs_without_data(no_result: dict[str, Any]) -> None:
