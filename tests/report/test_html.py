@@ -171,7 +171,10 @@ def test_a_failed_write_leaves_the_old_report(
 
 
 def test_bokeh_is_not_imported_before_a_report_is_written() -> None:
-    modules = ", ".join(f"loadgen.report.{name}" for name in ("text", "json", "live", "schema", "html"))
+    modules = ", ".join(
+        f"loadgen.{name}"
+        for name in ("report.text", "report.json", "live.view", "report.schema", "report.html")
+    )
     code = f"import sys, {modules}; print([m for m in ('bokeh', 'jinja2', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
