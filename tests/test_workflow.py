@@ -36,7 +36,7 @@ def commands(script: str) -> Iterator[list[str]]:
     """The `loadgen` commands of a shell script, in words; variables stand for themselves."""
     for line in script.replace("\\\n", " ").splitlines():
         if line.strip().startswith("loadgen "):
-            yield shlex.split(line.partition(" | ")[0], comments=True)[1:]
+            yield shlex.split(re.split(r" \|\|? ", line)[0], comments=True)[1:]
 
 
 def all_commands() -> list[list[str]]:
@@ -165,3 +165,13 @@ def test_the_last_good_run_is_fetched_if_there_is_one(
     names = [step["with"]["name"] for step in STEPS if step.get("uses", "").startswith("actions/upload")]
     assert f"--name {names[0]} " in script
     assert f"--workflow {FILE.name} " in script
+
+
+@pytest.mark.parametrize(("code", "red"), [(0, False), (99, True), (104, False), (107, True)])
+def test_a_regression_is_red_and_a_changed_scenario_is_not(stage: Path, code: int, *, red: bool) -> None:
+    ours = stage / "bin/loadgen"
+    ours.write_text(f"#!/bin/sh\nexit {code}\n")
+    ours.chmod(0o755)
+    script = scripts()["Compare with it"]
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=stage, capture_output=True, check=False)
+    assert (done.returncode != 0) == red
