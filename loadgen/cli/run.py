@@ -32,6 +32,8 @@ from loadgen.cli.watch_options import (
     PrometheusPort,
     View,
     ViewOption,
+    WebHost,
+    WebPort,
     seconds_of,
 )
 from loadgen.engine.driver import AIOMQTT, NATIVE, run_with
@@ -79,6 +81,8 @@ def run(
     prometheus_host: PrometheusHost = LOCALHOST,
     prometheus_linger: PrometheusLinger = "15s",
     otel: Otel = False,
+    web: WebPort = None,
+    web_host: WebHost = LOCALHOST,
 ) -> int:
     """Run SCENARIO and judge it: connect its clients, let them publish and subscribe, check every message.
 
@@ -97,6 +101,8 @@ def run(
         prometheus_port,
         prometheus_host,
         seconds_of("--prometheus-linger", prometheus_linger),
+        web,
+        web_host,
         otel,
     )
     loaded = read_scenario(options)

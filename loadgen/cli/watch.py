@@ -11,8 +11,10 @@ from loadgen.cli.live_state import StateReader
 from loadgen.coordinator import Coordinator, Observer
 from loadgen.errors import ConfigError
 from loadgen.live.board import Board, Moment, Subject, Worker
+from loadgen.live.lines import event, json_line
 from loadgen.live.totals import TotalsReader
 from loadgen.live.view import Form, LiveView
+from loadgen.live.web import WebPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,9 @@ class WatchOptions:
     prometheus_host: str = "127.0.0.1"
     prometheus_linger: float = 15.0
     """Seconds to wait at most for the scrape that sees the verdict."""
+    web_port: int | None = None
+    """None: no live page."""
+    web_host: str = "127.0.0.1"
     otel: bool = False
     """Whether metrics are sent to OpenTelemetry."""
 
@@ -54,6 +59,7 @@ class Watch:
         self._reader: StateReader | None = None
         self._coordinator: Coordinator | None = None
         self._prometheus: PrometheusEndpoint | None = None
+        self._web: WebPage | None = None
 
     def __enter__(self) -> Self:
         """Open what the options ask for, but not the view.
@@ -75,6 +81,11 @@ class Watch:
             endpoint = PrometheusEndpoint(self._board, options.prometheus_host, options.prometheus_port)
             self._prometheus = opening.enter_context(endpoint)
             self.view.note(f"metrics: {endpoint.url}")
+        if options.web_port is not None:
+            self._web = opening.enter_context(WebPage(options.web_host, options.web_port, self.view.warn))
+            self._tell(f"live page: {self._web.url}")
+            if not self._web.local:
+                self.view.warn(f"--web-host {options.web_host}: whoever reaches it can read the live page")
         if options.otel:
             opening.enter_context(_otel(self._board, self.view.warn))
 
@@ -87,9 +98,14 @@ class Watch:
     def observer(self, plan: Plan) -> Observer:
         """The observer to hand to the coordinator."""
         self._reader = StateReader(self._scenario, len(plan.clients))
-        if self._options.form is Form.QUIET and not self._exports:
+        if self._options.form is Form.QUIET and not self._exports and self._web is None:
             return Observer(on_begin=self._begin)
-        return Observer(self._second, self.view.note, self._begin)
+        return Observer(self._second, self._tell, self._begin)
+
+    def _tell(self, text: str) -> None:
+        self.view.note(text)
+        if self._web is not None:
+            self._web.tell(event("note", text=text))
 
     @property
     def _exports(self) -> bool:
@@ -97,11 +113,15 @@ class Watch:
 
     def _begin(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
+        if self._web is not None:
+            self._web.start(coordinator.writer.path)
 
     def _second(self, second: Snapshot, coordinator: Coordinator) -> None:
         assert self._reader is not None
         state = self._reader.read(second, coordinator)
         self.view.update(state)
+        if self._web is not None:
+            self._web.tell(json_line(state))
         if self._exports:
             self._board.moment = self._moment(coordinator, state)
 

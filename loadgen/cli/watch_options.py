@@ -59,6 +59,25 @@ PrometheusLinger = Annotated[
         "nobody has scraped.",
     ),
 ]
+WebPort = Annotated[
+    int | None,
+    typer.Option(
+        "--web",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Serve a live page with the report's charts at http://127.0.0.1:PORT while it runs; 0 takes a "
+        "free port.",
+    ),
+]
+WebHost = Annotated[
+    str,
+    typer.Option(
+        "--web-host",
+        metavar="ADDRESS",
+        help="Address to serve the live page on; 0.0.0.0 for all. There is no password.",
+    ),
+]
 Otel = Annotated[
     bool,
     typer.Option(

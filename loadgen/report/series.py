@@ -144,7 +144,8 @@ def spectrum(histogram: Histogram) -> tuple[list[float], list[float]]:
     decades = math.log10(max(histogram.count, 1))
     steps = math.ceil(decades * _POINTS_A_DECADE)
     xs = [10 ** (decades * step / steps) for step in range(steps)] + [float(max(histogram.count, 1))]
-    return xs, [histogram.percentile(100.0 - 100.0 / x) / _NS for x in xs[:-1]] + [histogram.max / _NS]
+    values = histogram.percentiles([100.0 - 100.0 / x for x in xs[:-1]])
+    return xs, [value / _NS for value in values] + [histogram.max / _NS]
 
 
 def _bins(seconds: Sequence[Snapshot]) -> tuple[int, list[Bin]]:

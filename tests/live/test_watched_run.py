@@ -51,16 +51,43 @@ async def scrape_to_the_end(url: str) -> str:
             await asyncio.sleep(0.1)  # a scraper has an interval, too
 
 
+async def last_state(page: str) -> dict[str, Any]:
+    """What the live page shows when the run has ended."""
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{page}state?rows=0&seen=1") as answer:
+                state: dict[str, Any] = await answer.json()
+            if state["ended"]:
+                return state
+            await asyncio.sleep(0.1)  # as a browser does
+
+
 def test_what_the_watchers_saw_is_what_the_result_says(tmp_path: Path, certs: Certs) -> None:
     async def main(receiver: OtlpReceiver) -> tuple[str, list[dict[str, Any]]]:
         write_scenario(tmp_path, certs, 1)
         arguments = ("run", "small.yaml", "--target", "embedded", "--workers", "2", "--no-report", *LAX)
-        watching = ("--view", "json", "--prometheus-port", "0", "--prometheus-linger", "1m", "--otel")
+        watching = (
+            "--view",
+            "json",
+            "--prometheus-port",
+            "0",
+            "--prometheus-linger",
+            "1m",
+            "--otel",
+            "--web",
+            "0",
+        )
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
         async with LoadgenProcess(*arguments, *watching, cwd=tmp_path, **told) as process:
-            await process.says("metrics: ")
-            url = json.loads(process.stderr[0])["text"].removeprefix("metrics: ")
+            await process.says("live page: ")
+            said = [json.loads(line)["text"] for line in process.stderr[:2]]
+            url, page = said[0].removeprefix("metrics: "), said[1].removeprefix("live page: ")
             text = await scrape_to_the_end(url)
+            state = await last_state(page)
+            assert state["verdict"] == "pass"
+            assert {each["verdict"] for each in state["thresholds"]} == {"pass"}
+            assert sum(row["published"] for row in state["rows"]) > 0
+            assert state["second"]["clients"]["planned"] == 6
             assert await process.end() == 0
             return text, [json.loads(line) for line in process.stderr]
 

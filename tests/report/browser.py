@@ -166,16 +166,16 @@ class Browser:
             elif tab := self._tabs.get(said.get("sessionId", "")):
                 _note(tab, said["method"], said["params"])
 
-    async def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> Tab:
-        """Load a report and wait until its charts stand in their places."""
+    async def open(self, page: Path | str, *, width: int = 1280, dark: bool = False) -> Tab:
+        """Load a report, or the page at a URL, and wait until its charts stand in their places."""
         target = await self.ask("Target.createTarget", {"url": "about:blank"})
         attached = await self.ask("Target.attachToTarget", {**target, "flatten": True})
         tab = self._tabs[attached["sessionId"]] = Tab(self, attached["sessionId"])
         for domain in ("Page", "Runtime", "Log"):
             await tab.ask(f"{domain}.enable")
         await tab.see(width=width, dark=dark)
-        await tab.ask("Page.navigate", url=page.as_uri())
-        await tab.until("location.protocol === 'file:' && document.readyState === 'complete'")
+        await tab.ask("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
+        await tab.until("location.protocol !== 'about:' && document.readyState === 'complete'")
         await tab.until("document.documentElement.dataset.charts !== undefined")
         return tab
 
