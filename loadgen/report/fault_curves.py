@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from loadgen.metrics.snapshot import Snapshot
 
@@ -33,6 +33,14 @@ class FaultCurve:
     """Seconds that each point sums up."""
     columns: dict[str, list[float]]
     """`time` (seconds since the run's start), rates per second by name, and `ready` clients."""
+
+
+def seconds_shown(faults: Sequence[Mapping[str, Any]]) -> Callable[[int], bool]:
+    """Say which seconds of the run `fault_curves` needs."""
+    spans = [span for fault in faults if (span := _span(fault)) is not None]
+    # The tenths of a second may come with the next one.
+    wanted = [range(first // 10 - 1, last // 10 + 2) for first, last in spans]
+    return lambda second: any(second in each for each in wanted)
 
 
 def fault_curves(timeline: Iterable[Snapshot], faults: Sequence[Mapping[str, Any]]) -> list[FaultCurve]:

@@ -25,7 +25,7 @@ from loadgen.report.drift import drift_lines, judged_time
 from loadgen.report.environment import environment_facts
 from loadgen.report.expectations import expectation_lines
 from loadgen.report.fault_charts import fault_charts
-from loadgen.report.fault_curves import fault_curves
+from loadgen.report.fault_curves import fault_curves, seconds_shown
 from loadgen.report.fault_details import FaultDetail, fault_details
 from loadgen.report.fault_story import fault_story
 from loadgen.report.faults import HEADINGS, FaultRow, fault_rows
@@ -74,11 +74,11 @@ class Fault:
 def render(run: RunSource) -> str:
     """Give the report of a run as one HTML page."""
     result = run.result
-    timeline = list(run.timeline())
     kit = Kit()
-    series = read_series(timeline, result.get("stages") or [], run.plan)
+    series = read_series(run.intervals(), result.get("stages") or [], run.plan, span=run.span)
     drawn = charts.draw(series, result, kit)
-    drawn += fault_charts(result, fault_curves(timeline, result.get("faults") or []), kit)
+    faults = result.get("faults") or []
+    drawn += fault_charts(result, fault_curves(run.intervals(seconds_shown(faults)), faults), kit)
     script, divs = _embedded(drawn)
     scenario = run.path / "scenario.yaml"
     metrics = result.get("metrics") or {}

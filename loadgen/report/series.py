@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.report.intended import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from loadgen.metrics.histogram import Histogram
     from loadgen.metrics.snapshot import Snapshot
@@ -92,6 +92,8 @@ def read_series(
     timeline: Iterable[Snapshot],
     stages: Sequence[Mapping[str, Any]],
     plan: Mapping[str, Any] | None = None,
+    *,
+    span: range | None = None,
 ) -> RunSeries:
     """Read a run's timeline once and give all columns.
 
@@ -99,12 +101,19 @@ def read_series(
         timeline: One snapshot for each second, merged over workers.
         stages: `stages` of result.json; a stage with `record: false` is left out of the spectrum.
         plan: plan.json, for the intended rate; without it there is no such column.
+        span: The numbers of the run's seconds. With it the timeline is read one second at a time, so that
+            hours need no more memory than minutes; without it, it is kept whole to look.
     """
-    seconds = list(timeline)
+    if span is None:
+        timeline = list(timeline)
+        known = [snapshot.interval for snapshot in timeline]
+        span = range(min(known, default=0), max(known, default=-1) + 1)
+    binning = _Bins(span)
     skipped = {stage.get("name") for stage in stages if stage.get("record") is False}
     by_stage: dict[str, Bin] = {}
     recorded, whole = Bin(0.0), Bin(0.0)
-    for snapshot in seconds:
+    for snapshot in timeline:
+        binning.add(snapshot)
         _add(by_stage.setdefault(snapshot.stage, Bin(float(snapshot.interval))), snapshot)
         if snapshot.stage not in skipped:
             _add(recorded, snapshot)
@@ -112,7 +121,7 @@ def read_series(
         found = [h for each in by_stage.values() if (h := each.histograms.get(name))]
         if found:
             whole.histograms[name] = sum(found[1:], found[0])
-    width, bins = _bins(seconds)
+    width, bins = binning.width, binning.done()
     nodes = tuple(sorted({node for one in bins for node in one.nodes}))
     columns = _columns(bins, nodes)
     if width > 1:
@@ -148,24 +157,29 @@ def spectrum(histogram: Histogram) -> tuple[list[float], list[float]]:
     return xs, [value / _NS for value in values] + [histogram.max / _NS]
 
 
-def _bins(seconds: Sequence[Snapshot]) -> tuple[int, list[Bin]]:
-    """Sum seconds into at most `MAX_POINTS` bins of equal width; gives the width too."""
-    if not seconds:
-        return 1, []
-    first = min(snapshot.interval for snapshot in seconds)
-    last = max(snapshot.interval for snapshot in seconds)
-    width = math.ceil((last - first + 1) / MAX_POINTS)
-    bins: dict[int, Bin] = {}
-    singles: dict[int, Bin] = {}
-    for snapshot in seconds:
-        place = (snapshot.interval - first) // width
-        _add(bins.setdefault(place, Bin(float(first + place * width))), snapshot)
-        if width > 1:
+class _Bins:
+    """Sums seconds into at most `MAX_POINTS` bins of equal width; of histograms only those that are drawn."""
+
+    def __init__(self, span: range) -> None:
+        self._first = span.start
+        self.width = max(math.ceil(len(span) / MAX_POINTS), 1)
+        self._bins: dict[int, Bin] = {}
+        self._singles: dict[int, Bin] = {}
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Add one second."""
+        place = (snapshot.interval - self._first) // self.width
+        start = float(self._first + place * self.width)
+        _add(self._bins.setdefault(place, Bin(start)), snapshot, LATENCIES)
+        if self.width > 1:
             # A second in which a stage ends comes in two parts.
-            _count(singles.setdefault(snapshot.interval, Bin(float(snapshot.interval))), snapshot)
-    for interval, single in singles.items():
-        _stretch(bins[(interval - first) // width], single)
-    return width, [bins[place] for place in sorted(bins)]
+            _count(self._singles.setdefault(snapshot.interval, Bin(float(snapshot.interval))), snapshot)
+
+    def done(self) -> list[Bin]:
+        """Give the bins in the order of time."""
+        for interval, single in self._singles.items():
+            _stretch(self._bins[(interval - self._first) // self.width], single)
+        return [self._bins[place] for place in sorted(self._bins)]
 
 
 def _stretch(total: Bin, single: Bin) -> None:
@@ -182,11 +196,13 @@ def _stretch(total: Bin, single: Bin) -> None:
         total.highs[name] = max(value, total.highs.get(name, value))
 
 
-def _add(total: Bin, snapshot: Snapshot) -> None:
-    """Add one second; counters and histograms add up, of gauges the later one stays."""
+def _add(total: Bin, snapshot: Snapshot, metrics: Collection[str] | None = None) -> None:
+    """Add one second; counters and histograms (of some metrics) add up, of gauges the later one stays."""
     _count(total, snapshot)
     for key, histogram in snapshot.histograms.items():
         name = key.partition("|")[0]
+        if metrics is not None and name not in metrics:
+            continue
         known = total.histograms.get(name)
         if known is None:
             total.histograms[name] = histogram.copy()

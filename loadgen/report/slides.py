@@ -56,11 +56,10 @@ class _Charts:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._series = read_series(run.intervals(), run.result.get("stages") or [])
+        self._series = read_series(run.intervals(), run.result.get("stages") or [], span=run.span)
         self._stages = [(clean(each.name), each.start, each.end) for each in run.stages]
         self._windows = [(clean(each.name), each.start, each.end) for each in run.faults]
-        times = self._series.time
-        width = times[1] - times[0] if len(times) > 1 else 1.0
+        times, width = self._series.time, self._series.width
         # What was counted in an interval stands at its middle: a fault comes before what it does.
         self._middles = [start + width / 2 for start in times]
         self._ends = [start + width for start in times]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from loadgen.metrics.snapshot import Snapshot
@@ -26,5 +26,9 @@ class RunSource(Protocol):
     def plan(self) -> dict[str, Any]:
         """The content of plan.json; empty when there is none."""
 
-    def timeline(self) -> Iterable[Snapshot]:
-        """One snapshot for each second, merged over workers, in order of time."""
+    @property
+    def span(self) -> range:
+        """The numbers of the run's seconds."""
+
+    def intervals(self, wanted: Callable[[int], bool] | None = None) -> Iterable[Snapshot]:
+        """One snapshot for each second (that is wanted), merged over workers, in order of time."""

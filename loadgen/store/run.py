@@ -128,6 +128,12 @@ class Run:
 
     # -- what was measured -----------------------------------------------------------------------
 
+    @property
+    def span(self) -> range:
+        """The numbers of the run's intervals, each a second long, from the first to the last."""
+        known = self._index.places
+        return range(min(known, default=0), max(known, default=-1) + 1)
+
     def snapshots(self, wanted: Callable[[int], bool] | None = None) -> Iterator[Snapshot]:
         """Every worker's intervals in the order of their arrival; a last line cut short is left out.
 

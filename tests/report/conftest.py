@@ -35,8 +35,13 @@ class FakeRun:
     seconds: list[Snapshot] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
 
-    def timeline(self) -> Iterable[Snapshot]:
-        return iter(self.seconds)
+    @property
+    def span(self) -> range:
+        known = [second.interval for second in self.seconds]
+        return range(min(known, default=0), max(known, default=-1) + 1)
+
+    def intervals(self, wanted: Callable[[int], bool] | None = None) -> Iterable[Snapshot]:
+        return (second for second in self.seconds if wanted is None or wanted(second.interval))
 
 
 def summary(count: int = 0, scale: float = 0.004) -> dict[str, Any]:

@@ -161,10 +161,10 @@ def test_a_failed_write_leaves_the_old_report(
     run = make_run({}, [])
     before = write_html(run).read_text(encoding="utf-8")
 
-    def fail() -> list[Snapshot]:
+    def fail(wanted: object = None) -> list[Snapshot]:
         raise RuntimeError("disk")
 
-    monkeypatch.setattr(run, "timeline", fail)
+    monkeypatch.setattr(run, "intervals", fail)
     with pytest.raises(RuntimeError, match="disk"):
         write_html(run)
     assert (run.path / "report.html").read_text(encoding="utf-8") == before

@@ -167,9 +167,19 @@ def test_a_run_that_has_nothing_yet(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, "x", "name: x\n", {})
     run = open_run(writer.path)
     assert (run.complete, run.duration, run.stages, run.faults, run.table()) == (False, 0.0, [], [], [])
+    assert (run.span, run.timeline()) == (range(0), [])
     assert math.isnan(run.histogram("publish_latency").percentile(99))
     assert run.count("published") == 0
     writer.finish({})
+
+
+def test_intervals_come_one_by_one_and_as_asked_for(run: Run) -> None:
+    assert run.span == range(13)
+    assert [each.interval for each in run.intervals()] == list(range(13))
+    assert [each.interval for each in run.intervals(lambda k: k in {3, 8})] == [3, 8]
+    one = next(run.intervals())
+    assert (one.count("connects"), one.gauge("connected")) == (6, 8.0)  # both workers
+    assert list(run.intervals()) == run.timeline()
 
 
 def test_a_run_that_goes_on_is_read_anew_when_opened_again(tmp_path: Path) -> None:
