@@ -37,6 +37,17 @@ def test_percentiles_are_those_of_the_summed_histograms(make_second: Callable[..
     assert series.columns["publish_latency_max"][0] == pair.max / 1e9
 
 
+def test_a_run_read_one_second_at_a_time_gives_the_same(make_second: Callable[..., Snapshot]) -> None:
+    seconds = [make_second(n, "steady", published=5, connected=n % 7) for n in range(3, 2 * MAX_POINTS)]
+    whole = read_series(seconds, [])
+    streamed = read_series(iter(seconds), [], span=range(3, 2 * MAX_POINTS))
+    assert streamed.time == whole.time
+    assert streamed.columns.keys() == whole.columns.keys()
+    for name, values in whole.columns.items():
+        assert streamed.columns[name] == pytest.approx(values, nan_ok=True), name
+    assert streamed.spectrum == whole.spectrum
+
+
 def test_a_second_without_samples_is_a_gap_and_not_zero(make_second: Callable[..., Snapshot]) -> None:
     series = read_series([make_second(0, "steady", published=5), make_second(1, "drain")], [])
     assert not math.isnan(series.columns["publish_latency_p50"][0])
