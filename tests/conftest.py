@@ -66,7 +66,7 @@ def install_of(release: str) -> RabbitInstall:
 def free_ports(step: int) -> tuple[int, int]:
     """The usual ports, or the next pair that is free on all three addresses; others in each test process."""
     process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for offset in range(20 * process + step, 200):
+    for offset in range(300 * process + step, 300 * process + 200):
         mqtt, management = MQTT_PORT + offset, MANAGEMENT_PORT + offset
         taken = [problem_with(f"127.0.0.{n}", port) for n in (1, 2, 3) for port in (mqtt, management)]
         if not any(taken):

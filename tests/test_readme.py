@@ -178,6 +178,8 @@ def test_step_by_step(shell: Shell) -> None:
     assert "PASS" in shell.type("loadgen report runs/latest")
     assert (shell.folder / "runs/latest/report.html").exists()
     assert json.loads(shell.type("loadgen report runs/latest --output-format json")) == result(shell)
+    shell.type("loadgen report runs/latest --markdown --junit out/junit.xml --csv out/csv --hgrm out/hgrm")
+    assert {each.name for each in (shell.folder / "out").iterdir()} == {"junit.xml", "csv", "hgrm"}
     shell.type("loadgen schema > scenario.schema.json")
     schema = json.loads((shell.folder / "scenario.schema.json").read_text())
     jsonschema.validate(yaml.safe_load((ROOT / "scenarios/quickstart.yaml").read_text()), schema)

@@ -111,7 +111,7 @@ def test_a_fault_and_a_mark_have_their_windows(tmp_path: Path, certs: Certs) -> 
         assert {"injected", "healing", "healed"} < set(phases)
         assert len(events_of(tmp_path, "outage")) == 6
         assert "FAULTS" in process.stdout
-        assert "Fleet around crash" in (tmp_path / "runs/latest/report.html").read_text()
+        assert "The fleet around crash" in (tmp_path / "runs/latest/report.html").read_text()
         late = await loadgen("mark", "too late", cwd=tmp_path)
         assert late.process.returncode == 104
         assert "is no running run" in late.stderr[-1]

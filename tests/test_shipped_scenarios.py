@@ -81,9 +81,7 @@ def test_smoke_on_three_real_nodes(release: str, rabbitmq_factory: RabbitFactory
     # The brokers' own count of connections agrees with ours, in all and on each node.
     samples = open_run(tmp_path / "runs/latest").broker_samples()
     assert all(sample.answered for sample in samples)
-    full = [sample for sample in samples if sample.connections == 300]
-    assert full
-    assert [node.connections for node in full[-1].nodes] == [100, 100, 100]
+    assert [100, 100, 100] in [[node.connections for node in sample.nodes] for sample in samples]
     assert result["broker"]["version"].startswith(release)
     assert sorted(result["broker"]["view"]["by_node"].values()) == [100, 100, 100]
 
