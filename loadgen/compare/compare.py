@@ -78,7 +78,7 @@ def compare(base: Sequence[Run], runs: Sequence[Run], options: Options | None = 
         raise ConfigError("the runs have no recorded stage in common", "compare runs of one scenario")
     columns = [
         read_columns(
-            run.timeline(),
+            run.intervals(),
             grid,
             grid.placing(run.result.get("stages") or []),
             (*LATENCIES, *LAGS),

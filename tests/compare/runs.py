@@ -43,6 +43,8 @@ class Known:
     slow_group: str = ""
     """A group that is `slower` than the other."""
     slower: float = 1.0
+    broker_cpu_ms: float = 0.0
+    """CPU time of the broker for each message published; 0: nobody asked it."""
     scenario: dict[str, Any] = field(default_factory=lambda: SCENARIO)
     result: dict[str, Any] = field(default_factory=dict)
     """Keys of the result to replace."""
@@ -55,6 +57,9 @@ class Known:
         (folder / "events.jsonl").write_text("", encoding="utf-8")
         lines = [snapshot.to_json() for snapshot in self.snapshots()]
         (folder / "snapshots.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        samples = [self._sample(second) for second in range(0, self.seconds + 2, 5)]
+        if self.broker_cpu_ms:
+            (folder / "brokers.jsonl").write_text("\n".join(samples) + "\n", encoding="utf-8")
         result = {
             "schema_version": 1,
             "verdict": "pass",
@@ -74,6 +79,11 @@ class Known:
         }
         (folder / "result.json").write_text(json.dumps(result | self.result), encoding="utf-8")
         return folder
+
+    def _sample(self, second: int) -> str:
+        spent = self.broker_cpu_ms / 1000 * self.rate * max(second - 2, 0)
+        node = {"name": "n", "running": True, "memory": 100_000_000 + second, "cpu_seconds": 10.0 + spent}
+        return json.dumps({"ns": second * SECOND, "answered": True, "nodes": [node]})
 
     def snapshots(self) -> list[Snapshot]:
         """One snapshot a second."""

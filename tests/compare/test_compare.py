@@ -165,6 +165,22 @@ def test_outages_are_judged_by_repetitions_only(folder: Path) -> None:
     assert row(many, "kill: fleet_outage seconds").finding is Finding.REGRESSION
 
 
+def test_what_a_message_costs_the_broker_is_shown_and_judged_by_repetitions(folder: Path) -> None:
+    one = compared(folder / "1", [Known(broker_cpu_ms=0.1)], [Known(seed=2, broker_cpu_ms=0.2)])
+    cost = row(one, "broker_cpu a message")
+    assert cost.finding is Finding.SHOWN
+    assert cost.base == pytest.approx(0.1e-3, rel=0.01)
+    assert cost.run == pytest.approx(0.2e-3, rel=0.01)
+    assert row(one, "broker_memory max").base == pytest.approx(1e8, rel=0.01)
+    many = compared(
+        folder / "2",
+        [Known(seed=seed, broker_cpu_ms=0.1 + seed / 1000) for seed in range(3)],
+        [Known(seed=seed, broker_cpu_ms=0.2 + seed / 1000) for seed in range(3)],
+    )
+    assert row(many, "broker_cpu a message").finding is Finding.REGRESSION
+    assert not [each for each in compared(folder / "3", [Known()], [Known()]).rows if "broker" in each.name]
+
+
 def test_too_short_a_run_is_not_judged(folder: Path) -> None:
     found = compared(folder, [Known(seconds=4)], [Known(seed=2, seconds=4, latency_ms=40.0)])
     assert row(found, "publish_latency p50").reason == "too few seconds to tell"
