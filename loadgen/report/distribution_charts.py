@@ -38,7 +38,7 @@ _PHASES = {
     "tls_handshake": ("TLS handshake", "pink", "dashed", 1.8),
     "mqtt_connect": ("CONNECT to CONNACK", "orange", "solid", 1.8),
     "subscribe_time": ("SUBSCRIBE to SUBACK", "green", "dotdash", 1.8),
-    "connect_time": ("all, from the intended time", "blue", "solid", 2.4),
+    "connect_time": ("in all, first connections", "blue", "solid", 2.4),
 }
 
 
@@ -79,13 +79,13 @@ def _by_percentile(  # noqa: PLR0917 - two callers, above
         tips = [("percentile", "@percentile"), (words, f"@{{{name}}}{{custom}}")]
         add_hover(plot, kit, renderer, tips, {name: "latency"})
         lines.append(line)
-        p50, p99 = (figures.seconds(_at(xs, ys, x)) for x in (2, 100))
-        said.append(f"{words}: p50 {p50}, p99 {p99}, max {figures.seconds(ys[-1])}")
+        read = [figures.seconds(_at(xs, ys, x)) for x in (2, 100)] + [figures.seconds(ys[-1])]
+        said.append(f"{words} {' / '.join(read)}")
     plot.xaxis.ticker = FixedTicker(ticks=list(_TICKS))
     plot.xaxis.major_label_overrides = _TICKS
-    return [Chart(key, title, note, plot, tuple(lines), section, f"{'; '.join(said)}.")]
+    return [Chart(key, title, note, plot, tuple(lines), section, f"p50 / p99 / max: {'; '.join(said)}.")]
 
 
 def _at(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """Read a curve at the first point that is at least as far out; its last one when it ends before."""
-    return next((y for place, y in zip(xs, ys, strict=True) if place >= x * 0.999), ys[-1])
+    """Read a curve at one of its points; its last one when it ends before."""
+    return next((y for place, y in zip(xs, ys, strict=True) if place >= x * (1 - 1e-9)), ys[-1])

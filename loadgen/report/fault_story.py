@@ -135,9 +135,10 @@ def _fleet(fault: Mapping[str, Any]) -> Iterator[str]:
         )
     recovered = fault.get("recovered_at")
     if recovered is not None:
-        yield f"All was well again {figures.seconds(recovered - fault['injected_at'])} after the fault."
+        back = figures.seconds(recovered - fault["injected_at"])
+        yield f"Its clients and the rate were back {back} after the fault."
     else:
-        yield "It was not all well again when the run ended."
+        yield "Not all its clients and the rate were back when the run ended."
 
 
 def _messages(fault: Mapping[str, Any]) -> Iterator[str]:

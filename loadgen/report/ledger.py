@@ -102,6 +102,8 @@ def worst_pairs(ledger: Mapping[str, Any]) -> list[str]:
         publisher, subscriber = pair.get("publisher", "?"), pair.get("subscriber", "?")
         missing = _ranges(pair.get("missing") or pair.get("ranges") or [])
         lost = pair.get("lost")
+        if lost == 0 and not missing:  # it lacks only what nobody had promised
+            continue
         counted = f"{lost:,} missing" if isinstance(lost, int) else "missing"
         lines.append(
             f"publisher {publisher} → subscriber {subscriber}: {counted}{f': {missing}' if missing else ''}"

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 
 from loadgen.report import charts, figures
 from loadgen.report.advice import advice, saturated
+from loadgen.report.broker_series import broker_series
 from loadgen.report.certificate_steps import COLUMNS as STEP_COLUMNS
 from loadgen.report.certificate_steps import step_lines
 from loadgen.report.codes import code_lines
@@ -76,7 +77,8 @@ def render(run: RunSource) -> str:
     result = run.result
     kit = Kit()
     series = read_series(run.intervals(), result.get("stages") or [], run.plan, span=run.span)
-    drawn = charts.draw(series, result, kit)
+    said = broker_series(run.broker_samples(), run.origin_ns)
+    drawn = charts.draw(series, result, kit, said)
     faults = result.get("faults") or []
     drawn += fault_charts(result, fault_curves(run.intervals(seconds_shown(faults)), faults), kit)
     script, divs = _embedded(drawn)
@@ -130,6 +132,7 @@ def render(run: RunSource) -> str:
             step_columns=STEP_COLUMNS,
             steps=step_lines(result),
             environment=environment_facts(result),
+            broker_said=said,
         )
     )
 
@@ -207,7 +210,7 @@ def stage_rows(result: Mapping[str, Any], series: RunSeries) -> list[dict[str, s
                 "duration": figures.seconds(duration),
                 "published": rate("published"),
                 "acknowledged": rate("acknowledged"),
-                "delivered": rate("delivered"),
+                "delivered": rate("received"),
                 "publish_p99": tail("publish_latency"),
                 "delivery_p99": tail("delivery_latency"),
             }

@@ -150,9 +150,11 @@ def spectrum(histogram: Histogram) -> tuple[list[float], list[float]]:
 
     The last point is the largest sample, at one in `count`: further out nothing was measured.
     """
-    decades = math.log10(max(histogram.count, 1))
-    steps = math.ceil(decades * _POINTS_A_DECADE)
-    xs = [10 ** (decades * step / steps) for step in range(steps)] + [float(max(histogram.count, 1))]
+    far = float(max(histogram.count, 1))
+    steps = math.ceil(math.log10(far) * _POINTS_A_DECADE)
+    # Whole decades and the median are among the points, to be read off exactly.
+    inner = {2.0, *(10 ** (step / _POINTS_A_DECADE) for step in range(steps))}
+    xs = [*sorted(x for x in inner if x < far * (1 - 1e-9)), far]
     values = histogram.percentiles([100.0 - 100.0 / x for x in xs[:-1]])
     return xs, [value / _NS for value in values] + [histogram.max / _NS]
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from loadgen.metrics.broker_sample import BrokerSample
     from loadgen.metrics.snapshot import Snapshot
 
 
@@ -30,5 +31,12 @@ class RunSource(Protocol):
     def span(self) -> range:
         """The numbers of the run's seconds."""
 
+    @property
+    def origin_ns(self) -> int:
+        """The run's start on the clock of snapshots and samples, `monotonic_ns`."""
+
     def intervals(self, wanted: Callable[[int], bool] | None = None) -> Iterable[Snapshot]:
         """One snapshot for each second (that is wanted), merged over workers, in order of time."""
+
+    def broker_samples(self) -> list[BrokerSample]:
+        """What the brokers said of themselves, in order of time; empty when nobody asked them."""

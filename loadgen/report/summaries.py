@@ -84,7 +84,7 @@ def lags(series: RunSeries, result: Mapping[str, Any], limit: float) -> str:
     generator = result.get("generator") or {}
     parts = []
     for name in ("send_lag", "loop_lag"):
-        words = name.replace("_", " ")
+        words = name.replace("_", " ").capitalize()
         p99 = (generator.get(name) or {}).get("p99")
         curve = series.columns[f"{name}_p99"]
         worst = _highest(curve)
@@ -106,6 +106,23 @@ def usage(series: RunSeries, column: str) -> str:
     show = {"cpu": figures.percent, "memory": figures.size}.get(column, figures.count)
     known = [value for value in values if not math.isnan(value)]
     return f"Mean {show(_mean(known))}, at most {show(values[worst])}, at {_clock(series, worst)}."
+
+
+def highest(time: Sequence[float], curves: Mapping[str, Sequence[float]], unit: str) -> str:
+    """Say the highest value of each curve, and when it was.
+
+    Args:
+        time: Seconds since the start of the run.
+        curves: By name.
+        unit: `percent`, `size` (bytes) or `number`.
+    """
+    show = {"percent": figures.percent, "size": figures.size}.get(unit, figures.count)
+    parts = [
+        f"{name} {show(values[place])} (at {figures.clock(time[place])})"
+        for name, values in curves.items()
+        if (place := _highest(values)) is not None
+    ]
+    return f"At most: {', '.join(parts)}." if parts else ""
 
 
 def _loaded(series: RunSeries) -> list[int]:

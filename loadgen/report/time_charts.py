@@ -27,7 +27,7 @@ _PERCENTILE_LINES = (
     ("p99", "orange", "solid", 1.8),
     ("max", "grey", "dotted", 1.4),
 )
-_NODE_STYLES = (
+NODE_STYLES = (
     ("orange", "solid"),
     ("green", "dashed"),
     ("pink", "dotdash"),
@@ -82,24 +82,24 @@ class TimeCharts:
         note = (
             "What the schedule asks for, and what became of it; fan-out makes more deliveries than publishes."
         )
-        return self._chart(
+        return self.chart(
             "rates", "Messages per second", note, lines, "rate", summary=summaries.rates(self._series)
         )
 
     def _connected(self) -> Chart:
         lines = [Line("connected", "all clients", "blue", width=2.4)]
-        if 1 < len(self._series.nodes) <= len(_NODE_STYLES):
+        if 1 < len(self._series.nodes) <= len(NODE_STYLES):
             lines += [
                 Line(f"node_{index}", node, *style)
-                for index, (node, style) in enumerate(zip(self._series.nodes, _NODE_STYLES, strict=False))
+                for index, (node, style) in enumerate(zip(self._series.nodes, NODE_STYLES, strict=False))
             ]
         note = f"In all and by node, at the end of each {_interval(self._series)}."
         summary = summaries.connected(self._series)
-        return self._chart("connected", "Connected clients", note, lines, "number", summary=summary)
+        return self.chart("connected", "Connected clients", note, lines, "number", summary=summary)
 
     def _latencies(self) -> list[Chart]:
         return [
-            self._chart(
+            self.chart(
                 metric,
                 title,
                 note,
@@ -131,7 +131,7 @@ class TimeCharts:
             return []
         note = "A publish is refused by PUBACK 0x10 or 0x80 and above; held back while its client is away."
         return [
-            self._chart(
+            self.chart(
                 "errors", "Errors per second", note, lines, "rate", summary=summaries.errors(self._series)
             )
         ]
@@ -151,7 +151,7 @@ class TimeCharts:
         limits = sorted({known.get(name, LAG_LIMIT) for name in ("send_lag", "loop_lag")})
         note = "How late loadgen itself was. Above the red line in the whole run, the run is invalid."
         summary = summaries.lags(self._series, self._result, limits[-1])
-        chart = self._chart("lags", "The generator's lag", note, lines, "latency", "generator", summary)
+        chart = self.chart("lags", "The generator's lag", note, lines, "latency", "generator", summary)
         for limit in limits:
             chart.plot.add_layout(
                 Span(
@@ -174,28 +174,28 @@ class TimeCharts:
             lines = [Line("cpu", "CPU", "blue")]
             summary = summaries.usage(self._series, "cpu")
             charts.append(
-                self._chart("cpu", "The generator's CPU", note, lines, "percent", "generator", summary)
+                self.chart("cpu", "The generator's CPU", note, lines, "percent", "generator", summary)
             )
         if self._has("memory"):
             note = "Resident memory of all workers together."
             lines = [Line("memory", "memory", "pink")]
             summary = summaries.usage(self._series, "memory")
             charts.append(
-                self._chart("memory", "The generator's memory", note, lines, "size", "generator", summary)
+                self.chart("memory", "The generator's memory", note, lines, "size", "generator", summary)
             )
         if any(value > 0 for value in self._series.columns.get("backlog", ())):
             note = "Messages that were due and not yet sent: their clients were away, or the broker was slow."
             lines = [Line("backlog", "waiting", "orange")]
             summary = summaries.usage(self._series, "backlog")
             charts.append(
-                self._chart("backlog", "Messages waiting", note, lines, "number", "generator", summary)
+                self.chart("backlog", "Messages waiting", note, lines, "number", "generator", summary)
             )
         return charts
 
     def _has(self, column: str) -> bool:
-        return any(not math.isnan(value) for value in self._series.columns.get(column, ()))
+        return known(self._series.columns.get(column, ()))
 
-    def _chart(  # noqa: PLR0917 - one place where all charts over time are made
+    def chart(  # noqa: PLR0917 - one place where all charts over time are made
         self,
         key: str,
         title: str,
@@ -204,27 +204,46 @@ class TimeCharts:
         unit: str,
         section: str = "time",
         summary: str = "",
+        source: Any = None,  # noqa: ANN401 - bokeh's types
     ) -> Chart:
-        lines = [line for line in lines if line.column in self._series.columns]
+        """Draw lines over time, with stages, faults and events marked.
+
+        Args:
+            key: Of the chart.
+            title: Above it.
+            note: What it shows, in one sentence.
+            lines: Their columns; those that the source lacks are left out.
+            unit: Of the values.
+            section: Where it belongs on the page.
+            summary: What is to be seen, in words and figures.
+            source: Columns, `time` among them; those of the run's series when left out.
+        """
+        source = source or self._source
+        lines = [line for line in lines if line.column in source.data]
         pattern = _PATTERNS.get(unit)
         plot = empty_plot(self._kit, self._range, unit="number" if pattern else unit)
         plot.xaxis.formatter = self._kit.ticks["clock"]
         self._marking.put(plot)
         for line in lines:
-            if f"{line.column}_low" in self._series.columns:
-                add_band(plot, self._kit, key, line, self._source)
+            if f"{line.column}_low" in source.data:
+                add_band(plot, self._kit, key, line, source)
         for line in lines:
-            add_line(plot, self._kit, key, line, self._source, "time")
+            add_line(plot, self._kit, key, line, source, "time")
         tips = [("at", "@time{custom}")]
         units = {"time": "clock"}
         for line in lines:
             tips.append((line.name, (pattern or "@{COLUMN}{custom}").replace("COLUMN", line.column)))
             if not pattern:
                 units[line.column] = unit
-        add_hover(
-            plot, self._kit, anchor(plot, self._kit, self._source, "time", lines[0].column), tips, units
-        )
+        if lines:
+            pointed = anchor(plot, self._kit, source, "time", lines[0].column)
+            add_hover(plot, self._kit, pointed, tips, units)
         return Chart(key, title, note, plot, tuple(lines), section, summary, unit)
+
+
+def known(values: Sequence[float]) -> bool:
+    """Whether there is any value."""
+    return any(not math.isnan(value) for value in values)
 
 
 def _interval(series: RunSeries) -> str:

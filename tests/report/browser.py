@@ -102,7 +102,7 @@ class Tab:
         # Painting waits for the next two frames.
         await self.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
-    async def figures(self, patience: float = 5.0) -> list[dict[str, Any]]:
+    async def figures(self, patience: float = 30.0) -> list[dict[str, Any]]:
         """Open everything that is folded and wait until each chart is drawn, or patience ends.
 
         Args:
@@ -252,10 +252,10 @@ class Seen:
     """Whether the page must be scrolled sideways."""
 
 
-async def see(led: Browser, page: Path, *, width: int = 1280, dark: bool = False) -> Seen:
-    """Look at one report."""
-    tab = await led.open(page, width=width, dark=dark)
-    figures = await tab.figures()
+async def see(led: Browser, page: Path, patience: float = 30.0) -> Seen:
+    """Look at one report, and wait so many seconds for its charts to be drawn."""
+    tab = await led.open(page)
+    figures = await tab.figures(patience)
     return Seen(
         tab.console,
         [each["title"] for each in figures],
@@ -265,16 +265,18 @@ async def see(led: Browser, page: Path, *, width: int = 1280, dark: bool = False
     )
 
 
-def look_at(pages: Sequence[Path], profile: Path) -> list[Seen]:
+def look_at(pages: Sequence[Path], profile: Path, spoilt: Path | None = None) -> list[Seen]:
     """Look at reports, one after the other, in one browser.
 
     Args:
         pages: HTML files.
         profile: a folder for the browser's files.
+        spoilt: one more page, of which it is known that not all of its charts are drawn.
     """
 
     async def look() -> list[Seen]:
         async with browser(profile) as led:
-            return [await see(led, page) for page in pages]
+            seen = [await see(led, page) for page in pages]
+            return seen + ([await see(led, spoilt, 2.0)] if spoilt else [])
 
     return asyncio.run(look())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from loadgen.metrics.broker_sample import BrokerSample
+
 NS = 1_000_000_000
 NODES = ("127.0.0.1:8883", "127.0.0.2:8883", "127.0.0.3:8883")
 STAGES = (
@@ -35,6 +37,9 @@ class FakeRun:
     seconds: list[Snapshot] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
 
+    samples: list[BrokerSample] = field(default_factory=list)
+    origin_ns: int = 0
+
     @property
     def span(self) -> range:
         known = [second.interval for second in self.seconds]
@@ -42,6 +47,9 @@ class FakeRun:
 
     def intervals(self, wanted: Callable[[int], bool] | None = None) -> Iterable[Snapshot]:
         return (second for second in self.seconds if wanted is None or wanted(second.interval))
+
+    def broker_samples(self) -> list[BrokerSample]:
+        return self.samples
 
 
 def summary(count: int = 0, scale: float = 0.004) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from loadgen.metrics.broker_sample import BrokerSample, NodeSample
 from loadgen.metrics.fault_record import FaultRecord
 from loadgen.metrics.fault_window import RunSpan, fault_summary
 from loadgen.metrics.histogram import Histogram
@@ -38,7 +40,8 @@ def fault(number: int, at: float, timeline: list[Snapshot], *, closed: float = 1
         made.attempt_count, made.waited, made.outcomes = 2, NS // 5, {"tcp:refused": 1, "ready:ready": 1}
         outages.append(made)
     end = timeline[-1].interval + 1
-    run = RunSpan(1, ns(end), lambda _: 1.0)
+    loaded = {each.interval for each in timeline if each.counters.get("published|sensors")}
+    run = RunSpan(1, ns(end), lambda moment: float(moment // NS in loaded))
     ledger = LedgerResult(ok=900, duplicate=2, expected=902, delivered=902)
     about = {"outcome": "injected", "planned_at": "steady+15s", "endpoints": [node], "trouble": []}
     return about | fault_summary(record, outages, timeline, run, ledger=ledger)
@@ -57,6 +60,22 @@ def with_curves(timeline: list[Snapshot], *quiet: float) -> list[Snapshot]:
         snapshot.gauges["cpu_seconds"] = 0.2 * snapshot.interval
         snapshot.gauges["backlog"] = 30.0 if any(tenth in silent for tenth in tenths) else 0.0
     return timeline
+
+
+def samples(seconds: int) -> list[BrokerSample]:
+    """What three nodes said every five seconds."""
+    return [
+        BrokerSample(
+            at * NS, connections=300, messages_ready=at % 7, messages_unacknowledged=1,
+            nodes=tuple(
+                NodeSample(
+                    f"rabbit{n}@localhost", True, 10**8 + at * n, 10**9, cpu_seconds=at / 2, connections=100
+                )
+                for n in range(3)
+            ),
+        )
+        for at in range(0, seconds, 5)
+    ]  # fmt: skip
 
 
 def rich_timeline() -> list[Snapshot]:
@@ -113,10 +132,18 @@ def twenty_faults(length: int = 460) -> tuple[dict[str, Any], list[Snapshot]]:
     """A run of `length` seconds, messages throughout, and twenty faults evenly spread over it."""
     gap = length // 21
     moments = [float(gap * (place + 1)) for place in range(20)]
-    # Few samples: what is drawn is the same, and making them takes the time.
+    # The same few seconds over and over: what is drawn weighs the same, and making them takes the time.
+    made = [second(n, "steady", published=20, fan_out=1, connected=300) for n in range(20)]
     timeline = with_curves(
-        [second(n, "steady", published=20, fan_out=1, connected=300) for n in range(length)], *moments
-    )
+        [
+            replace(
+                made[n % 20], interval=n, start_ns=n * NS, end_ns=(n + 1) * NS, tenths={},
+                gauges={**made[n % 20].gauges},
+            )
+            for n in range(length)
+        ],
+        *moments,
+    )  # fmt: skip
     result = full_result()
     result["duration"] = float(length)
     result["stages"] = [

@@ -16,13 +16,17 @@ from tests.report.rich_runs import (
     one_message,
     rich_result,
     rich_timeline,
+    samples,
     ten_thousand,
     twenty_faults,
 )
+from tests.report.test_html import LIMIT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from loadgen.metrics.broker_sample import BrokerSample
+    from loadgen.metrics.snapshot import Snapshot
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
@@ -44,12 +48,16 @@ EXPECTED = [
 
 
 def write(
-    folder: Path, result: dict[str, Any], timeline: list[Any], plan: dict[str, Any] | None = None
+    folder: Path,
+    result: dict[str, Any],
+    timeline: list[Snapshot],
+    plan: dict[str, Any] | None = None,
+    said: list[BrokerSample] | None = None,
 ) -> Path:
     """Write the report of a run made by hand."""
     folder.mkdir()
     (folder / "scenario.yaml").write_text("name: x\n", encoding="utf-8")
-    return write_html(FakeRun(folder, copy.deepcopy(result), timeline, plan or {}))
+    return write_html(FakeRun(folder, copy.deepcopy(result), timeline, plan or {}, said or []))
 
 
 def spoilt(page: Path) -> Path:
@@ -75,15 +83,14 @@ def test_every_kind_of_run_is_drawn_without_a_word_in_the_console(
         "nothing": write(tmp_path / "nothing", no_result, []),
         "one message": write(tmp_path / "one", *one_message()),
         "10,000 clients": write(tmp_path / "many", *ten_thousand()),
-        "20 faults": write(tmp_path / "faults", *twenty_faults()),
+        "an hour": write(tmp_path / "hour", *twenty_faults(3600), {"publish_rate": 20.0}, samples(3600)),
         "killed": write(tmp_path / "killed", *killed()),
     }
     # The last one shows that what is wrong would be found.
-    pages["spoilt"] = spoilt(pages["killed"])
-    seen = dict(zip(pages, look_at(list(pages.values()), tmp_path / "profile"), strict=True))
-    last = seen.pop("spoilt")
+    *looks, last = look_at(list(pages.values()), tmp_path / "profile", spoilt(pages["killed"]))
     assert last.console == ["error: oh"]
-    assert last.blank == ["The generator's memory"]
+    assert "The generator's memory" in last.blank
+    seen = dict(zip(pages, looks, strict=True))
     for name, each in seen.items():
         assert each.console == [], name
         assert each.blank == [], name
@@ -92,7 +99,9 @@ def test_every_kind_of_run_is_drawn_without_a_word_in_the_console(
     assert [title for title in seen["rich"].charts if HOSTILE not in title] == EXPECTED
     assert len(seen["rich"].charts) == len(EXPECTED) + 2
     assert seen["nothing"].charts == []
-    assert len([title for title in seen["20 faults"].charts if "The fleet around" in title]) == 20
+    assert len([title for title in seen["an hour"].charts if "The fleet around" in title]) == 20
+    assert "The brokers' CPU" in seen["an hour"].charts
+    assert pages["an hour"].stat().st_size <= LIMIT
 
 
 def test_a_report_is_read_by_keyboard_in_the_dark_and_on_a_telephone(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ import pytest
 
 from loadgen.broker.cluster import LocalCluster
 from loadgen.broker.packet_filter import why_no_packet_filter
+from loadgen.report.html import write_html
 from tests.conftest import free_ports, install_of, report_connections_each_second
+from tests.report.browser import CHROMIUM, look_at
 from tests.truth.failover import QUORUM_KILL, SHORT, Lane, Story
 from tests.truth.queue_thief import Theft, steal_from_a_session
 from tests.unavailable import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -256,3 +259,35 @@ def test_the_broker_that_throws_acknowledged_messages_away_is_found_out(quorum: 
     assert theft.result["ledger"]["lost"] == theft.stolen
     assert theft.result["verdict"] == "fail"
     assert theft.exit_code == 99
+
+
+def test_reports_of_real_failovers_in_a_browser(classic: Lane, quorum: Lane, tmp_path: Path) -> None:
+    """What the first screen says is in test_fault_story.py; here it is whether all of it is drawn."""
+    if CHROMIUM is None:
+        unavailable("no Chromium here")
+    stories: list[Story] = [
+        classic.of("failover-kill.yaml"),
+        classic.of("rolling-restart.yaml"),
+        quorum.of("failover-graceful.yaml"),
+    ]
+    for story, seen in zip(
+        stories, look_at([write_html(story.run) for story in stories], tmp_path / "profile"), strict=True
+    ):
+        assert seen.console == []
+        assert seen.blank == seen.undescribed == []
+        assert not seen.too_wide
+        (fault,) = story.result["faults"]
+        assert {
+            f"The fleet around {fault['name']}",
+            f"How long clients were away in {fault['name']}",
+            "Messages per second",
+            "Connected clients",
+            "Publish latency",
+            "Delivery latency",
+            "Errors per second",
+            "Latency by percentile",
+            "Phases of a connection",
+            "The generator's lag",
+            "The brokers' memory",
+            "The brokers' connections",
+        } <= set(seen.charts)
