@@ -110,7 +110,7 @@ def _spread(curve: FaultCurve, fault: Mapping[str, Any], kit: Kit) -> Chart | No
     plot.y_range = Range1d(start=0, end=103)
     plot.xaxis.formatter = kit.ticks["latency"]
     plot.xaxis.major_label_policy = kit.no_overlap
-    plot.yaxis.axis_label = "% of the clients"
+    plot.yaxis.formatter = kit.ticks["percent"]
     # A logarithmic axis has no place for 0.
     times = {
         line.column: [max(value / 1e9, _SHORTEST) for value in histogram.percentiles(_SHARES)]
@@ -132,7 +132,7 @@ def _spread(curve: FaultCurve, fault: Mapping[str, Any], kit: Kit) -> Chart | No
         for p50, p90 in [histogram.percentiles((50, 90))]
     }
     far = max(histogram.count for _, histogram in found)
-    note = f"Of up to {far:,} outages: by when how many had come how far."
+    note = f"By when which part of up to {far:,} outages had come how far."
     told = [line for line, _ in found if line.column in {f"{key}_ready", f"{key}_detect"}]
     summary = "; ".join(f"{line.name}: {said[line.column]}" for line in told)
     return Chart(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from bokeh.models.axes import LinearAxis
 from bokeh.models.filters import AllIndices
-from bokeh.models.formatters import CustomJSTickFormatter, NumeralTickFormatter
+from bokeh.models.formatters import CustomJSTickFormatter, NumeralTickFormatter, PrintfTickFormatter
 from bokeh.models.glyphs import Line as LineGlyph
 from bokeh.models.glyphs import Scatter, Step, VArea, VSpan, VStrip
 from bokeh.models.labeling import NoOverlap
@@ -115,9 +115,10 @@ class Kit:
         default_factory=lambda: {
             **{unit: CustomJSTickFormatter(code=code) for unit, code in _VALUE_JS.items()},
             "number": NumeralTickFormatter(format="0,0.[00]"),
+            "percent": PrintfTickFormatter(format="%.3g %%"),
         }
     )
-    """Formatters of an axis, by unit: `latency` (s), `size` (bytes), `clock` (s), `number`."""
+    """Formatters of an axis, by unit: `latency` (s), `size` (bytes), `clock` (s), `percent`, `number`."""
     hovers: dict[str, Any] = field(
         default_factory=lambda: {
             unit: CustomJSHover(code="if (isNaN(value)) return 'no sample'" + code.replace("tick", "value"))

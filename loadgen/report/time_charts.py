@@ -221,7 +221,7 @@ class TimeCharts:
         source = source or self._source
         lines = [line for line in lines if line.column in source.data]
         pattern = _PATTERNS.get(unit)
-        plot = empty_plot(self._kit, self._range, unit="number" if pattern else unit)
+        plot = empty_plot(self._kit, self._range, unit=unit if unit in self._kit.ticks else "number")
         plot.xaxis.formatter = self._kit.ticks["clock"]
         self._marking.put(plot)
         for line in lines:
