@@ -2,7 +2,7 @@
 
 Pairs of equal runs (A/A) against the embedded broker, through a proxy that delays each direction; then runs
 of which the proxy's delay is 20 % longer, each compared with every run before. The exit code is 1 when an A/A
-pair is called at the default tolerance, or a slowed run is not.
+pair is called at the default tolerance, or a slowed run is not: that takes a machine with nothing else to do.
 """
 
 from __future__ import annotations
