@@ -33,7 +33,7 @@ class Limit(Protocol):
 
     @property
     def per_hour(self) -> float:
-        """In the metric's unit; with `relative` a share of what it was when the judged time began."""
+        """In the metric's unit; with `relative` a share of the level of the first quarter of the time."""
 
     @property
     def relative(self) -> bool:
@@ -68,7 +68,7 @@ class DriftRow:
     seconds: float | None
     """How long the judged time was."""
     level: float | None
-    """The line's value at its beginning."""
+    """What it was in the first quarter of that time, its median."""
     slope: float | None
     low: float | None
     """Lower end of the slope's 95 % confidence interval."""
@@ -115,7 +115,7 @@ def judge_drift(series: Series, limit: Limit | None) -> DriftRow:
         return _row(series, trend, None, None, "")
     allowed = _allowed(limit, trend)
     if allowed is None:
-        why = f"{limit.text} cannot be judged, it began at zero; write the limit in {_unit(series)}"
+        why = f"{limit.text} cannot be judged, it was zero at first; write the limit in {_unit(series)}"
         return _row(series, trend, limit, Verdict.INVALID, why)
     worse = -1.0 if series.metric in FALLS else 1.0
     slope = worse * trend.slope * _HOUR
@@ -132,7 +132,7 @@ def _allowed(limit: Limit, trend: Trend) -> float | None:
     """The limit in the metric's unit; None when it is a share of nothing."""
     if not limit.relative:
         return limit.per_hour
-    return limit.per_hour * trend.start if trend.start > 0 else None
+    return limit.per_hour * trend.level if trend.level > 0 else None
 
 
 def _unit(series: Series) -> str:
@@ -151,7 +151,7 @@ def _row(
         unit=_unit(series),
         points=trend.points if trend else len(series.times),
         seconds=trend.seconds if trend else None,
-        level=trend.start if trend else None,
+        level=trend.level if trend else None,
         slope=trend.slope * _HOUR if trend else None,
         low=trend.low * _HOUR if trend else None,
         high=trend.high * _HOUR if trend else None,

@@ -50,8 +50,9 @@ class Trend:
     """Lower end of the slope's confidence interval."""
     high: float
     """Upper end of it."""
-    start: float
-    """The line's value at the first point."""
+    level: float
+    """The median of the first quarter of the points. Where noise is large, the line's own beginning may be
+    anything, even below zero."""
     seconds: float
     """From the first point to the last."""
     points: int
@@ -73,13 +74,12 @@ def fit_trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
     first, second = np.triu_indices(len(at), 1)
     slope = float(np.median((series[second] - series[first]) / (at[second] - at[first])))
     rest = series - slope * at
-    level = float(np.median(rest))
     half = _half_width(at, rest - rest.mean())
     return Trend(
         slope=slope,
         low=slope - half,
         high=slope + half,
-        start=level + slope * float(at[0]),
+        level=float(np.median(series[: max(len(at) // 4, 1)])),
         seconds=float(at[-1] - at[0]),
         points=len(at),
     )

@@ -28,7 +28,7 @@ class DriftLine:
     verdict: str
     metric: str
     level: str
-    """What it was when the judged time began."""
+    """What it was in the first quarter of the judged time."""
     slope: str
     """What it gained in an hour: `+12.3 MB (+4.1 %)`."""
     interval: str

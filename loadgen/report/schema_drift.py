@@ -14,7 +14,7 @@ DRIFT = listing(
             "stage": text("the stage that was judged", nullable=True),
             "points": whole("points the line was laid through; each may be an average"),
             "seconds": number("how long the judged time was", nullable=True),
-            "level": number("the line's value at its beginning", nullable=True),
+            "level": number("what it was in the first quarter of that time, its median", nullable=True),
             "slope": number("gain in an hour: the median of all slopes between two points", nullable=True),
             "low": number("lower end of the slope's 95 % confidence interval", nullable=True),
             "high": number("upper end of it", nullable=True),

@@ -100,7 +100,7 @@ NumberLimit = Annotated[
 
 
 class DriftLimits(Strict):
-    """The most that each may gain; a share (`5%/h`) is of what it was when the judged time began."""
+    """The most that each may gain; a share (`5%/h`) is of what it was in the first quarter of the time."""
 
     publish_latency_p99: LatencyLimit | None = None
     """p99 of the time from a message's intended sending to its PUBACK."""

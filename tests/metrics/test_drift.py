@@ -42,12 +42,13 @@ def test_a_leak_is_held_against_its_limit(per_hour: float, verdict: str) -> None
     assert row.reason == ("more than 50MB/h" if verdict == "fail" else "")
 
 
-@pytest.mark.parametrize(("per_hour", "verdict"), [(0.4e-3, "pass"), (0.6e-3, "fail")])
+@pytest.mark.parametrize(("per_hour", "verdict"), [(0.4e-3, "pass"), (0.7e-3, "fail")])
 def test_a_share_is_of_what_it_was_at_first(per_hour: float, verdict: str) -> None:
     row = judged(series("delivery_latency_p99", 10e-3, per_hour, 1e-5), Limit(0.05, relative=True))
     assert row.verdict == verdict
-    assert row.limit_per_hour == pytest.approx(0.5e-3, rel=0.01)
-    assert row.level == pytest.approx(10e-3, rel=0.01)
+    assert row.level is not None
+    assert row.level == pytest.approx(10e-3 + per_hour / 2, rel=0.01), "half an hour later"
+    assert row.limit_per_hour == pytest.approx(0.05 * row.level)
 
 
 def test_noise_that_hides_the_limit_is_no_pass_and_says_how_long_might_do() -> None:
@@ -71,6 +72,15 @@ def test_clients_drift_by_getting_fewer() -> None:
     assert judged(loses, Limit(40)).verdict is Verdict.PASS
 
 
+def test_a_share_is_of_what_was_measured_and_not_of_where_the_line_begins() -> None:
+    """A line through what holds still and then rises begins far below what ever was."""
+    values = [5.0] * 24 + [5.0 + 10 * k for k in range(36)]
+    row = judged(Series("queue_depth", [60.0 * k for k in range(60)], values), Limit(0.05, relative=True))
+    assert row.slope is not None
+    assert float(np.median(values)) - row.slope * 30 / 60 < -50, "where the line begins"
+    assert row.level == 5
+
+
 def test_too_little_data_is_no_verdict_with_a_limit_and_nothing_without() -> None:
     few = Series("queue_depth", TIMES[:19], [0.0] * 19)
     row = judged(few, Limit(10))
@@ -84,7 +94,7 @@ def test_too_little_data_is_no_verdict_with_a_limit_and_nothing_without() -> Non
 def test_a_share_of_nothing_is_no_verdict() -> None:
     row = judged(series("queue_depth", 0, 0), Limit(0.05, relative=True, text="5%/h"))
     assert row.verdict is Verdict.INVALID
-    assert row.reason == "5%/h cannot be judged, it began at zero; write the limit in messages"
+    assert row.reason == "5%/h cannot be judged, it was zero at first; write the limit in messages"
 
 
 @pytest.mark.parametrize("metric", DRIFT_UNITS)

@@ -28,7 +28,7 @@ def test_a_straight_line_is_found_exactly() -> None:
     times = [30.0 * k for k in range(40)]
     found = fitted(times, [5 + 0.25 * at for at in times])
     assert found.slope == pytest.approx(0.25)
-    assert found.start == pytest.approx(5)
+    assert found.level == pytest.approx(5 + 0.25 * 30 * 4.5), "in the middle of the first ten points"
     assert found.high - found.low < 1e-9
     assert (found.seconds, found.points) == (30 * 39, 40)
 
