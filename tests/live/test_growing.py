@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +13,23 @@ from loadgen.metrics.snapshot import merge_time
 from loadgen.report.series import MAX_POINTS, read_series
 from tests.report.conftest import full_result, full_timeline
 
+if TYPE_CHECKING:
+    from loadgen.metrics.snapshot import Snapshot
+
 STAGES = full_result()["stages"]
 PLAN = {"publish_rate": 230.0, "duration": 60.0, "stages": [{"name": "steady", "load": "100%"}]}
 
 
+def timeline() -> list[Snapshot]:
+    found = full_timeline()
+    for snapshot in found:
+        snapshot.gauges["cpu_seconds"] = 0.01 * snapshot.interval**2
+    return found
+
+
 def grown(plan: dict[str, object]) -> GrowingSeries:
     made = GrowingSeries(plan)
-    for _, second in groupby(full_timeline(), key=lambda snapshot: snapshot.interval):
+    for _, second in groupby(timeline(), key=lambda snapshot: snapshot.interval):
         made.add(list(second), STAGES)
     return made
 
@@ -30,7 +41,7 @@ def same(mine: list[float], theirs: list[float]) -> bool:
 
 
 def test_the_columns_are_those_of_the_report() -> None:
-    whole = read_series(full_timeline(), STAGES, PLAN)
+    whole = read_series(timeline(), STAGES, PLAN)
     series = grown(PLAN).series(STAGES)
     assert series.time == whole.time
     assert series.nodes == whole.nodes
@@ -48,7 +59,7 @@ def test_in_a_long_run_a_point_sums_up_several_seconds_and_has_their_extremes() 
     series = made.series(STAGES)
     assert series.width == 5
     assert series.time == [5.0 * place for place in range(12)]
-    seconds = read_series(full_timeline(), STAGES, PLAN).columns
+    seconds = read_series(timeline(), STAGES, PLAN).columns
     assert series.columns["published_high"][4] == max(seconds["published"][20:25])
     assert series.columns["published_low"][4] == min(seconds["published"][20:25])
     assert series.columns["intended"][4] == pytest.approx(sum(seconds["intended"][20:25]) / 5)

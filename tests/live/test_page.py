@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import socket
@@ -112,8 +113,8 @@ def test_a_page_that_stands_still_never_holds_up_the_run(tmp_path: Path) -> None
         page._over = False
         reading, page._pipe = os.pipe()
         os.set_blocking(page._pipe, False)
-        for number in range(10_000):
-            page.tell(event("note", text=f"{number} {'x' * 500}"))
+        for number in range(1000):
+            page.tell(event("note", text=f"{number} {'x' * 9000}"))
         heard = b""
         os.set_blocking(reading, False)
         with contextlib.suppress(BlockingIOError):
@@ -122,8 +123,8 @@ def test_a_page_that_stands_still_never_holds_up_the_run(tmp_path: Path) -> None
         page.tell("again")
         heard += os.read(reading, 1 << 16)
         lines = heard.decode().split("\n")
-        assert len(lines) < 1000
-        assert all(line.startswith('{"event":"note"') and line.endswith('"}') for line in lines[:-1])
+        assert 2 < len(lines) < 100
+        assert [json.loads(line)["event"] for line in lines[:-1]] == ["note"] * (len(lines) - 1)
         os.close(reading)
         os.close(page._pipe)
 
