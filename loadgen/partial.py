@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import loadgen
 from loadgen.errors import ExitCode
 from loadgen.metrics.catalog import HISTOGRAMS
-from loadgen.metrics.snapshot import merge_time
 from loadgen.metrics.summary import summarise
 from loadgen.partial_faults import faults_of
 from loadgen.result import SCHEMA_VERSION
@@ -26,10 +25,11 @@ def result_of(run: Run) -> Run:
 
 
 def _partial(run: Run) -> dict[str, Any]:
-    timeline = run.timeline()
-    totals = merge_time(timeline)
-    start = min((each.start_ns for each in timeline), default=0)
-    end = max((each.end_ns for each in timeline), default=0)
+    totals = run.total()
+    start, end = totals.start_ns, totals.end_ns
+    connected, rss = 0.0, 0.0
+    for each in run.intervals():
+        connected, rss = max(connected, each.gauge("connected")), max(rss, each.gauge("rss"))
     stages: dict[str, dict[str, Any]] = {}
     events = run.events()
     for event in events:
@@ -59,7 +59,7 @@ def _partial(run: Run) -> dict[str, Any]:
         "interrupted": True,
         "totals": {
             "clients": run.plan.get("clients", 0),
-            "connected": int(max((each.gauge("connected") for each in timeline), default=0)),
+            "connected": int(connected),
             "published": totals.count("published"),
             "acknowledged": totals.count("acknowledged"),
             "delivered": max(
@@ -82,7 +82,7 @@ def _partial(run: Run) -> dict[str, Any]:
         "faults": faults_of(events, start),
         "generator": {
             "cpu": None,
-            "rss_peak": max((each.gauge("rss") for each in timeline), default=0),
+            "rss_peak": rss,
             "loop_lag": summarise(totals.select("loop_lag")),
             "send_lag": summarise(totals.select("send_lag")),
             "dropped": totals.count("dropped"),

@@ -75,6 +75,8 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 _MOST_MARKS = 9
 _FEW_SAMPLES = 30
 """Points up to which a line shows each of them."""
+_MANY_SAMPLES = 200
+"""Points from which on a line is thinner, so that its dashes are still seen."""
 _ROOM = 0.09
 """Part of the width that a label needs."""
 Window = tuple[str, float, float]
@@ -111,6 +113,8 @@ def line(axes: Axes, xs: Sequence[float], ys: Sequence[float], name: str, style:
     """Draw a line; where it is short each point is seen, and a gap stays a gap."""
     colour, dash = STYLES[style % len(STYLES)]
     few = len(xs) <= _FEW_SAMPLES
+    if len(xs) > _MANY_SAMPLES:
+        more["linewidth"] = 0.6 * more.get("linewidth", _SETTINGS["lines.linewidth"])
     axes.plot(
         xs,
         ys,
@@ -146,8 +150,18 @@ def time_axis(axes: Axes, end: float) -> None:
     axes.set_xlim(0, end)
     step = next((step for step in _STEPS if end / step <= _MOST_MARKS), _STEPS[-1])
     axes.xaxis.set_major_locator(FixedLocator([step * k for k in range(int(end / step) + 1)]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: figures.clock(value)))
+    whole_minutes = step % 60 == 0
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: _minutes(value) if whole_minutes else figures.clock(value))
+    )
     axes.set_xlabel("time since the start of the run")
+
+
+def _minutes(seconds: float) -> str:
+    """Give whole minutes as `0`, `10m` or `1h 30m`."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = [f"{hours}h"] * bool(hours) + [f"{minutes}m"] * bool(minutes)
+    return " ".join(parts) or "0"
 
 
 def latency_axis(axis: Any, name: str) -> None:  # noqa: ANN401 - matplotlib's XAxis or YAxis
