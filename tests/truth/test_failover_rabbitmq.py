@@ -115,10 +115,11 @@ def test_killed_under_classic_queues(classic: Lane) -> None:
     # The hang, and its end: no CONNACK for 63 s, then 0x83, and in the end the session is there.
     assert fault["slow_connacks"]["count"] >= 4
     assert 62 < fault["slow_connacks"]["max"] < 80  # 63 s, and more where the CPU is short
-    assert fault["connack_codes"]["0x83"] >= 4
-    assert fault["connack_timeouts"] == 0
+    # Where it is very short they become more than the 70 s that clients wait.
+    assert fault["connack_codes"].get("0x83", 0) + fault["connack_timeouts"] >= 4
     for each in kept:
-        hung = [attempt for attempt in each["last_attempts"] if attempt["outcome"] == "refused:0x83"]
+        answers = {"refused:0x83", "timeout"}
+        hung = [attempt for attempt in each["last_attempts"] if attempt["outcome"] in answers]
         assert hung
         assert all(attempt["phase"] == "connack" for attempt in hung)
         assert each["session_present"] is True
