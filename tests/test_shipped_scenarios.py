@@ -78,7 +78,7 @@ def test_smoke_on_three_real_nodes(release: str, rabbitmq_factory: RabbitFactory
         tmp_path, "rabbitmq-smoke.yaml", *SHORT_SMOKE, *often, target=cluster.target_file, certs=cluster.certs
     )
     nothing_missing(result, 300)
-    # The brokers' own count of connections agrees with ours; a node that was restarted may be one off for good.
+    # The brokers' own count of connections agrees with ours; a restarted node's may be one off for good.
     samples = open_run(tmp_path / "runs/latest").broker_samples()
     assert all(sample.answered for sample in samples)
     counts = [[node.connections or 0 for node in sample.nodes] for sample in samples]
