@@ -146,7 +146,7 @@ def _node(row: dict[str, Any]) -> dict[str, Any]:
     node = {key: row[theirs] for key, theirs in plain.items() if isinstance(row.get(theirs), int)}
     opened, closed = row.get("connection_created"), row.get("connection_closed")
     if isinstance(opened, int) and isinstance(closed, int):
-        node["connections"] = opened - closed
+        node["connections"] = max(opened - closed, 0)  # a restarted node may count a close too many
     alarms = [
         name for name, key in (("memory", "mem_alarm"), ("disk", "disk_free_alarm")) if row.get(key) is True
     ]
