@@ -299,7 +299,7 @@ RESULT_SCHEMA: Schema = record(
         "generator": _GENERATOR,
         "broker": _BROKER,
         "environment": mapping(
-            "where and with what it ran: versions, client library, platform, cores, TLS", {}
+            "where and with what it ran: versions, client library, platform, cores, limits, TLS", {}
         ),
         "warnings": listing("what the reader should know", text("one sentence")),
     },
