@@ -62,7 +62,7 @@ class FakeManagementApi:
                 web.delete("/api/connections/{name}", self._close),
             ]
         )
-        self._runner = web.AppRunner(app)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
