@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 3.0
 """How long one sample may take."""
+_ADDS_UP_WITHIN = 0.01
+"""By how much of the cluster's connections the nodes' may differ: the figures are not all of one moment."""
 
 _OVERVIEW = ("object_totals", "queue_totals")
 _NODE = (
@@ -73,6 +75,7 @@ class ClusterSamples:
             # The latter three: something stands before the API and answers with something else.
             return self._unanswered(asked, processes)
         self._names = tuple(node["name"] for node in nodes)
+        _drop_what_does_not_add_up(nodes, totals.get("connections"))
         # A node that is down leaves the totals as they were, until the others have noticed.
         return {
             "ns": asked,
@@ -132,6 +135,18 @@ def _totals(overview: dict[str, Any]) -> dict[str, int]:
     return {key: value for key, value in found.items() if isinstance(value, int)}
 
 
+def _drop_what_does_not_add_up(nodes: list[dict[str, Any]], total: int | None) -> None:
+    """Leave the nodes' connections out where they are not those of the cluster.
+
+    A node tells how many it opened and closed, and counts a refused one, or those of before its restart, as
+    closed only.
+    """
+    told = [node.get("connections", 0) for node in nodes]
+    if total is None or min(told, default=0) < 0 or abs(sum(told) - total) > total * _ADDS_UP_WITHIN:
+        for node in nodes:
+            node.pop("connections", None)
+
+
 def _node(row: dict[str, Any]) -> dict[str, Any]:
     plain = {
         "running": "running",
@@ -146,7 +161,7 @@ def _node(row: dict[str, Any]) -> dict[str, Any]:
     node = {key: row[theirs] for key, theirs in plain.items() if isinstance(row.get(theirs), int)}
     opened, closed = row.get("connection_created"), row.get("connection_closed")
     if isinstance(opened, int) and isinstance(closed, int):
-        node["connections"] = max(opened - closed, 0)  # a restarted node may count a close too many
+        node["connections"] = opened - closed
     alarms = [
         name for name, key in (("memory", "mem_alarm"), ("disk", "disk_free_alarm")) if row.get(key) is True
     ]

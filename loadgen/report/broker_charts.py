@@ -16,8 +16,8 @@ _STYLES = (("blue", "solid"), *NODE_STYLES)
 _BY_NODE = (
     ("broker_cpu", "The brokers' CPU", "By node; 100 % is one core.", "percent"),
     ("broker_memory", "The brokers' memory", "By node, as it counts it itself.", "size"),
-    ("broker_connections", "The brokers' connections", "By node, as it counts them itself.", "number"),
 )
+_CONNECTIONS = Line("connections", "all connections", "blue")
 _QUEUES = (
     Line("ready", "ready", "blue"),
     Line("unacknowledged", "delivered, not acknowledged", "orange", "dashed"),
@@ -40,6 +40,13 @@ def broker_charts(timed: TimeCharts, said: BrokerSeries) -> list[Chart]:
         )
         for key, title, note, unit in _BY_NODE
     ]
+    nodes = [
+        Line(f"broker_connections_{place}", node, *style)
+        for place, (node, style) in enumerate(zip(said.nodes, NODE_STYLES, strict=False))
+    ]
+    note = "In all, and by node where what the nodes tell adds up to it."
+    title = "The brokers' connections"
+    asked.append(("broker_connections", title, note, [_CONNECTIONS, *nodes], "number"))
     note = "Messages that the brokers held. Not counted: QoS 0 on its way to a subscriber."
     asked.append(("queues", "Messages in queues", note, list(_QUEUES), "number"))
     charts = []

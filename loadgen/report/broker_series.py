@@ -49,6 +49,7 @@ def broker_series(samples: Sequence[BrokerSample], origin_ns: int) -> BrokerSeri
     columns: dict[str, list[float]] = {
         "ready": [_known(sample.messages_ready) for sample in samples],
         "unacknowledged": [_known(sample.messages_unacknowledged) for sample in samples],
+        "connections": [_known(sample.connections) for sample in samples],
     }
     for place, name in enumerate(names):
         of_node = [_node(sample, name) for sample in samples]

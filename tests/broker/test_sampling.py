@@ -30,7 +30,7 @@ NODE = {
     "proc_used": 281,
     "run_queue": 2,
     "gc_num": 5538,
-    "connection_created": 120,
+    "connection_created": 320,
     "connection_closed": 20,
     "log_files": ["node.log"],
 }
@@ -76,7 +76,7 @@ def test_a_sample_has_the_totals_and_every_node_in_two_cheap_requests() -> None:
                     "run_queue": 2,
                     "gc_runs": 5538,
                     "disk_free": 83_905_953_792,
-                    "connections": 100,
+                    "connections": 300,
                     "alarms": ["memory"],
                 },
                 {"name": "rabbit2@localhost", "running": False},
@@ -84,6 +84,27 @@ def test_a_sample_has_the_totals_and_every_node_in_two_cheap_requests() -> None:
         }
         assert [path for _, path in api.requests] == ["/api/overview", "/api/nodes"]
         assert all("columns" in query for query in api.queries)
+
+    run(talk)
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [([20, 0, 0], [100, 100, 100]), ([19, 0, 0], [101, 100, 100]), ([16, 0, 0], None), ([20, 101, 0], None)],
+)
+def test_nodes_whose_connections_do_not_add_up_tell_none(closed: list[int], told: list[int] | None) -> None:
+    """A node counts refused connections as closed only."""
+
+    async def talk(api: FakeManagementApi, management: Management) -> None:
+        opened = [120, 100, 100]
+        absent: list[int | None] = [None, None, None]
+        api.nodes = [
+            NODE | {"name": f"rabbit{n}", "connection_created": opened[n], "connection_closed": closed[n]}
+            for n in range(3)
+        ]
+        nodes = (await ClusterSamples(management).sample())["nodes"]
+        assert [node.get("connections") for node in nodes] == (told or absent)
+        assert all(node["memory"] for node in nodes)
 
     run(talk)
 

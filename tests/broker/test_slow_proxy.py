@@ -155,16 +155,21 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 def test_a_node_that_is_down_resets_what_comes_through_the_proxy() -> None:
+    async def read(host: str, port: int) -> None:
+        reader, writer = await asyncio.open_connection(host, port)  # may meet the reset already
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
     async def play() -> None:
         with socket.create_server(("127.0.0.1", 0)) as vacant:
             port = vacant.getsockname()[1]
         proxies = SlowProxies()
         try:
             where = await proxies.start({"node": ("127.0.0.1", port)})
-            reader, writer = await asyncio.open_connection(*where["node"])
             with pytest.raises(ConnectionResetError):
-                await reader.read()
-            writer.close()
+                await read(*where["node"])
         finally:
             await proxies.close()
 
