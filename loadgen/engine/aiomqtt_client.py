@@ -154,6 +154,12 @@ class AiomqttClient(Client):
             return False
         return self.phase is Phase.SUBSCRIBING and self._granted(reasons, monotonic_ns()) and link.is_up
 
+    def _end_connection(self, cause: str) -> None:
+        link = self._link
+        if link is not None and link.is_up:
+            link.ended.set_result(cause)
+            link.hang_up()
+
     async def _receive(self, link: Link) -> None:
         """Take messages until the connection has ended and all that came is taken."""
         try:

@@ -274,27 +274,37 @@ class Receiving(Sending):
             self._ready()
 
     def _granted(self, reasons: Sequence[int], now: int) -> bool:
-        """Account for a SUBACK; False when the broker refused a subscription, and the client gave up."""
+        """Account for a SUBACK; False when the broker refused a subscription, which ends the connection."""
         rec = self._rec
         if self._context.recording:
             rec.subscribe_time.append(now - self._subscribe_at)
-        self._outage_subscribed(now)
-        refused = False
+        refused = ""
         for reason, wanted in zip(reasons, self.plan.filters, strict=True):
             rec.count_code("suback_codes", f"0x{reason:02X}")
             if reason >= 0x80 or reason < wanted.qos:
-                refused = True
+                refused = refused or f"refused:0x{reason:02X}"
         if refused:
             rec.subscribe_failures += 1
             self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in reasons])
-            self._give_up()
+            if self._subscribed_once:
+                # It was granted once, so this is no matter of settings: a cluster that just lost a node
+                # answers 0x80 for a while.
+                self._end_connection(refused)
+            else:
+                self._give_up()
             return False
+        self._outage_subscribed(now)
         self._subscribed = True
         if not self._subscribed_once:
             self._subscribed_once = True
             if self._context.publishing and self.log is not None:
                 self.log.late_start()
         return True
+
+    def _end_connection(self, cause: str) -> None:
+        """End it as lost, and come back by the reconnect policy."""
+        if self._connection is not None:
+            self._connection.abort(cause)
 
     def _on_refused(self, event: Refused) -> None:
         code = f"0x{event.reason:02X}"

@@ -136,6 +136,23 @@ def test_refusals(
     run(scenario())
 
 
+def test_a_subscription_that_was_granted_once_is_asked_for_until_it_is_again(rigs: Rigs, run: Run) -> None:
+    async def scenario() -> None:
+        refusing = False
+        async with rigs.broker(suback=lambda _: 0x80 if refusing else None) as broker:
+            plan = rigs.plan(broker.port, {"g": {"subscribe": SUBSCRIBE, "reconnect": QUICK}})
+            async with rigs.rig(aiomqtt(plan)) as rig:
+                await rig.connect()
+                refusing = True
+                broker.break_connections()
+                await until(lambda: len(rig.of("subscribe_refused")) >= 2, "refused twice")
+                refusing = False
+                await until(lambda: rig.phases() == [Phase.READY], "ready again")
+        assert rig.codes("suback_codes") == {"0x01": 2, "0x80": rig.count("subscribe_failures")}
+
+    run(scenario())
+
+
 def test_causes_of_failed_connects(rigs: Rigs, run: Run, tmp_path: Path) -> None:
     stranger = Authority.create(tmp_path / "other")
     identity = stranger.issue_clients([ClientRequest("dev00")])[0]

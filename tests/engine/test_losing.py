@@ -206,6 +206,30 @@ def test_pings_keep_a_quiet_connection(rigs: Rigs, run: Run) -> None:
     run(scenario())
 
 
+def test_a_subscription_that_was_granted_once_is_asked_for_until_it_is_again(rigs: Rigs, run: Run) -> None:
+    """A cluster that just lost a node answers 0x80 for a while."""
+
+    async def scenario() -> None:
+        refusing = False
+        async with rigs.broker(suback=lambda _: 0x80 if refusing else None) as broker:
+            groups = {"g": {"subscribe": [SUBSCRIBE], "reconnect": QUICK}}
+            async with rigs.rig(rigs.plan(broker.port, groups)) as rig:
+                await rig.connect()
+                refusing = True
+                broker.break_connections()
+                await until(lambda: len(rig.of("subscribe_refused")) >= 2, "refused twice")
+                refusing = False
+                await until(lambda: rig.phases() == [Phase.READY], "ready again")
+                lost = rig.of("lost")
+        refused = len(rig.of("subscribe_refused"))
+        assert rig.codes("suback_codes") == {"0x01": 2, "0x80": refused}
+        assert rig.count("subscribe_failures") == refused
+        assert [each["cause"] for each in lost[1:]] == ["refused:0x80"] * refused
+        assert {each["phase"] for each in lost[1:]} == {"suback"}
+
+    run(scenario())
+
+
 def test_a_refused_subscription_ends_the_client_and_its_session(rigs: Rigs, run: Run) -> None:
     async def scenario() -> None:
         async with rigs.broker(suback=lambda pattern: 0x87 if pattern == "no" else None) as broker:
