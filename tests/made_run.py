@@ -248,10 +248,10 @@ def result(parts: list[Snapshot], run_id: str) -> dict[str, Any]:
             for name, kind, start, end, record in STAGES
         ],
         "thresholds": [
-            _threshold("publish_latency", "p99 < 1s", "p99", metrics["publish_latency"]["p99"]),
-            _threshold("publish_latency{during: kill}", "p99 < 2s", "p99", 0.25),
-            _threshold("messages_lost", "count == 0", "count", 1.0, "fail", reason=lost, default=True),
-            _threshold("send_lag", "p99 <= 100ms", "p99", metrics["send_lag"]["p99"], default=True),
+            threshold("publish_latency", "p99 < 1s", "p99", metrics["publish_latency"]["p99"]),
+            threshold("publish_latency{during: kill}", "p99 < 2s", "p99", 0.25),
+            threshold("messages_lost", "count == 0", "count", 1.0, "fail", reason=lost, default=True),
+            threshold("send_lag", "p99 <= 100ms", "p99", metrics["send_lag"]["p99"], default=True),
         ],
         "expectations": [],
         "codes": {"connack": {"0x00": 12}, "puback": {}, "disconnect": {"reset": 4}, "suback": {}},
@@ -309,7 +309,7 @@ def result(parts: list[Snapshot], run_id: str) -> dict[str, Any]:
     }
 
 
-def _threshold(
+def threshold(
     metric: str,
     expression: str,
     statistic: str,
@@ -319,6 +319,7 @@ def _threshold(
     reason: str = "",
     default: bool = False,
 ) -> dict[str, Any]:
+    """One entry of `thresholds` in result.json."""
     return {
         "metric": metric,
         "expression": expression,
@@ -328,3 +329,23 @@ def _threshold(
         "reason": reason,
         "default": default,
     }
+
+
+def drift_rows() -> list[dict[str, Any]]:
+    """`drift` of result.json: a limit that was broken, and a metric without one."""
+    return [
+        {
+            "metric": "broker_memory",
+            "unit": "bytes",
+            "stage": "steady",
+            "seconds": 3600.0,
+            "level": 1e8,
+            "slope": 2e7,
+            "low": 1.5e7,
+            "high": 2.5e7,
+            "limit": "< 5%/h",
+            "verdict": "fail",
+            "reason": "above the limit",
+        },
+        {"metric": "p99", "unit": "seconds", "level": 0.01, "slope": 0.0, "low": -0.001, "high": 0.001},
+    ]

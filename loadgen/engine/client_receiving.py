@@ -278,15 +278,16 @@ class Receiving(Sending):
         rec = self._rec
         if self._context.recording:
             rec.subscribe_time.append(now - self._subscribe_at)
-        refused = ""
+        refused, lowered = "", False
         for reason, wanted in zip(reasons, self.plan.filters, strict=True):
             rec.count_code("suback_codes", f"0x{reason:02X}")
-            if reason >= 0x80 or reason < wanted.qos:
+            if reason >= 0x80:
                 refused = refused or f"refused:0x{reason:02X}"
-        if refused:
+            lowered = lowered or reason < wanted.qos
+        if refused or lowered:
             rec.subscribe_failures += 1
             self._context.note("subscribe_refused", self, reasons=[f"0x{each:02X}" for each in reasons])
-            if self._subscribed_once:
+            if refused and self._subscribed_once:
                 # It was granted once, so this is no matter of settings: a cluster that just lost a node
                 # answers 0x80 for a while.
                 self._end_connection(refused)

@@ -230,6 +230,21 @@ def test_a_subscription_that_was_granted_once_is_asked_for_until_it_is_again(rig
     run(scenario())
 
 
+def test_a_lower_qos_than_before_is_a_matter_of_settings(rigs: Rigs, run: Run) -> None:
+    async def scenario() -> None:
+        lowered = False
+        async with rigs.broker(suback=lambda _: 0 if lowered else None) as broker:
+            groups = {"g": {"subscribe": [SUBSCRIBE], "reconnect": QUICK}}
+            async with rigs.rig(rigs.plan(broker.port, groups)) as rig:
+                await rig.connect()
+                lowered = True
+                broker.break_connections()
+                await until(lambda: rig.phases() == [Phase.FAILED], "gave up")
+        assert rig.codes("suback_codes") == {"0x00": 1, "0x01": 1}
+
+    run(scenario())
+
+
 def test_a_refused_subscription_ends_the_client_and_its_session(rigs: Rigs, run: Run) -> None:
     async def scenario() -> None:
         async with rigs.broker(suback=lambda pattern: 0x87 if pattern == "no" else None) as broker:

@@ -11,6 +11,7 @@ import pytest
 
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
+from tests.made_run import threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -226,28 +227,6 @@ def full_result() -> dict[str, Any]:
         "tls": "1.3",
     }
     return result
-
-
-def threshold(
-    metric: str,
-    expression: str,
-    statistic: str,
-    value: float | None,
-    verdict: str = "pass",
-    *,
-    reason: str = "",
-    default: bool = False,
-) -> dict[str, Any]:
-    """One entry of `thresholds` in result.json."""
-    return {
-        "metric": metric,
-        "expression": expression,
-        "statistic": statistic,
-        "value": value,
-        "verdict": verdict,
-        "reason": reason,
-        "default": default,
-    }
 
 
 def second(

@@ -11,7 +11,7 @@ import pytest
 from loadgen.report.figures import NOTHING
 from loadgen.report.junit import render, write_junit
 from loadgen.store import open_run
-from tests.made_run import make_run
+from tests.made_run import drift_rows, make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,22 +131,7 @@ def test_each_expectation_is_a_case(made: dict[str, Any]) -> None:
 
 
 def test_each_limit_of_a_drift_is_a_case(made: dict[str, Any]) -> None:
-    made["drift"] = [
-        {
-            "metric": "broker_memory",
-            "unit": "bytes",
-            "stage": "steady",
-            "seconds": 3600.0,
-            "level": 1e8,
-            "slope": 2e7,
-            "low": 1.5e7,
-            "high": 2.5e7,
-            "limit": "< 5%/h",
-            "verdict": "fail",
-            "reason": "above the limit",
-        },
-        {"metric": "p99", "unit": "seconds", "level": 0.01, "slope": 0.0, "low": -0.001, "high": 0.001},
-    ]
+    made["drift"] = drift_rows()
     suite = check(render(made))
     found = case(suite, "broker_memory: < 5%/h")
     assert found.attrib["classname"] == "made.drift"

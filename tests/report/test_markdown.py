@@ -6,7 +6,7 @@ import pytest
 
 from loadgen.report.markdown import code, render, text
 from loadgen.store import open_run
-from tests.made_run import make_run
+from tests.made_run import drift_rows, make_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,22 +99,7 @@ def test_expectations_that_fail_come_first(made: dict[str, Any]) -> None:
 
 
 def test_drift(made: dict[str, Any]) -> None:
-    made["drift"] = [
-        {
-            "metric": "broker_memory",
-            "unit": "bytes",
-            "stage": "steady",
-            "seconds": 3600.0,
-            "level": 1e8,
-            "slope": 2e7,
-            "low": 1.5e7,
-            "high": 2.5e7,
-            "limit": "< 5%/h",
-            "verdict": "fail",
-            "reason": "above the limit",
-        },
-        {"metric": "p99", "unit": "seconds", "level": 0.01, "slope": 0.0, "low": -0.001, "high": 0.001},
-    ]
+    made["drift"] = drift_rows()
     page = render(made)
     assert "### Drift (steady, 1h 00m)" in page
     assert "| ✗ fail | broker_memory | 100 MB | +20.0 MB (+20.0 %) | +15.0 MB and +25.0 MB | < 5%/h |" in page
