@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from loadgen.identity.identity import Identity
 
+NO_SUBSCRIBER = 0x10
+"""PUBACK's reason code when no subscription matched."""
+
 
 class Asked(TypedDict, total=False):
     """What a CONNECT may ask for besides its client id; as `SessionConfig`."""
@@ -159,6 +162,13 @@ class RawClient:
             return None
         event = self.until(lambda each: isinstance(each, Acknowledged), wait)
         return event.reason if isinstance(event, Acknowledged) else None
+
+    def publish_until_found(self, topic: str, payload: bytes = b"x", *, limit: float = 20) -> int | None:
+        """Publish until a subscription matches: one that another node granted may show a moment later."""
+        deadline = monotonic() + limit
+        while (reason := self.publish(topic, payload)) == NO_SUBSCRIBER and monotonic() < deadline:
+            pass
+        return reason
 
     def message(self, wait: float = 10) -> Message | None:
         """The next message."""

@@ -71,7 +71,7 @@ def test_a_message_crosses_nodes_and_the_user_is_the_common_name(
         assert (sender.reason, receiver.reason) == (0, 0)
         receiver.paho.subscribe("crossing/+", qos=1)
         assert receiver.subscribed.wait(10)
-        sender.paho.publish("crossing/a", b"over", qos=1).wait_for_publish(10)
+        sender.publish_until_found("crossing/a", b"over")
         assert receiver.received.wait(10)
         assert receiver.messages == [b"over"]
 

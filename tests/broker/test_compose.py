@@ -38,8 +38,8 @@ def test_a_certificate_gets_in_at_every_node_and_messages_cross(compose_cluster:
         assert [one.reason, two.reason, three.reason] == [0, 0, 0]
         three.paho.subscribe("compose/+", qos=1)
         assert three.subscribed.wait(10)
-        one.paho.publish("compose/a", b"one", qos=1).wait_for_publish(10)
-        two.paho.publish("compose/a", b"two", qos=1).wait_for_publish(10)
+        one.publish_until_found("compose/a", b"one")
+        two.publish_until_found("compose/a", b"two")
         assert wait_until(lambda: len(three.messages) == 2, 10, 0.02)
         assert sorted(three.messages) == [b"one", b"two"]
 

@@ -128,7 +128,7 @@ def test_a_node_cut_off_from_the_others_keeps_its_clients_but_no_message_crosses
         control = await rig.control()
         with rig.connect("here", 0) as here, rig.connect("there", 2, rig.two) as there:
             there.subscribe(("fault/crossing", 1))
-            assert here.publish("fault/crossing", b"before") == 0
+            assert here.publish_until_found("fault/crossing", b"before") == 0
             assert there.message() is not None
             try:
                 await control.inject(order, steps)

@@ -7,11 +7,14 @@ import json
 import ssl
 import threading
 import urllib.request
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+
+from loadgen.broker.process import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +61,8 @@ class Witness:
         self.paho.on_connect = self._connected
         self.paho.on_subscribe = lambda *_: self.subscribed.set()
         self.paho.on_message = self._message
+        self.paho.on_publish = self._published
+        self._reasons: dict[int, int] = {}
         place = urlsplit(uri)
         assert place.hostname
         assert place.port
@@ -73,6 +78,26 @@ class Witness:
     def _message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         self.messages.append(bytes(message.payload))
         self.received.set()
+
+    def _published(
+        self, _client: object, _data: object, packet_id: int, reason: ReasonCode, _properties: object
+    ) -> None:
+        self._reasons[packet_id] = reason.value
+
+    def publish_until_found(self, topic: str, payload: bytes, limit: float = 20) -> None:
+        """Publish until a subscription matches: one that another node granted may show here a moment later.
+
+        A paho message counts as published before its callback ran, so the callback's word is waited for.
+        """
+        deadline = monotonic() + limit
+        while monotonic() < deadline:
+            told = self.paho.publish(topic, payload, qos=1)
+            assert wait_until(lambda told=told: told.mid in self._reasons, 10, 0.001)  # type: ignore[misc]
+            reason = self._reasons.pop(told.mid)
+            if reason != 0x10:  # no matching subscribers
+                assert reason == 0
+                return
+        raise AssertionError(topic)
 
     def __enter__(self) -> Self:
         assert self.answered.wait(20)
