@@ -124,6 +124,12 @@ def _alert(client: ClientPlan, alert: str) -> Diagnosis:
         return Diagnosis(
             f"{_TLS}.versions", "the broker speaks none of these TLS versions", 'offer ["1.2", "1.3"]'
         )
+    if alert.endswith(("handshake_failure", "insufficient_security")):
+        return Diagnosis(
+            _TLS,
+            f"the broker takes none of the cipher suites or groups that are offered (TLS alert {alert})",
+            "leave out target.tls.ciphers and target.tls.group, or see the broker's ssl_options",
+        )
     if alert.endswith("unrecognized_name"):
         return Diagnosis(
             f"{_TLS}.server_name",

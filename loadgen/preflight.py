@@ -161,12 +161,7 @@ async def probe_nodes(
     Raises:
         ConfigError: the CA file cannot be used.
     """
-    contexts = IdentityContexts(
-        Path(target.ca) if target.ca else None,
-        target.versions,
-        insecure=target.insecure,
-        ciphers=target.ciphers,
-    )
+    contexts = IdentityContexts(Path(target.ca) if target.ca else None, target.tls)
     chosen: dict[int, ClientPlan] = {}
     for client in clients:
         if groups[client.group].expect is None:

@@ -207,6 +207,21 @@ def test_no_common_tls_version(preflight: Preflight) -> None:
     assert "speaks none of these TLS versions" in asyncio.run(main())
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_no_common_group(preflight: Preflight, version: str) -> None:
+    async def main() -> str:
+        context = preflight.certs.server_context()
+        context.set_ecdh_curve("secp384r1")
+        with alerting_server(context) as port:
+            return await preflight.error(
+                port, "target.tls.group=x25519", f'target.tls.versions=["{version}"]', line=4
+            )
+
+    error = asyncio.run(main())
+    assert "takes none of the cipher suites or groups that are offered" in error
+    assert "leave out target.tls.ciphers and target.tls.group" in error
+
+
 @pytest.mark.parametrize(
     ("code", "line", "words"),
     [

@@ -134,7 +134,7 @@ class Link(aiomqtt.Client):
         context = _TellingContext(ssl.PROTOCOL_TLS_CLIENT)
         context.on_wrap = self._tcp_is_up
         ca = Path(target.ca) if target.ca else None
-        set_up_context(context, ca, target.versions, insecure=target.insecure, ciphers=target.ciphers)
+        set_up_context(context, ca, target.tls)
         load_identity(context, plan.identity)
         return context
 

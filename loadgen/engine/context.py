@@ -83,9 +83,7 @@ class FleetContext:
         self.counts = Counts()
         self.turns = Turns(loop)
         """Where the steps of TLS handshakes wait, so that they do not hold up messages and timers."""
-        self._tls = IdentityContexts(
-            _ca(target), target.versions, insecure=target.insecure, ciphers=target.ciphers
-        )
+        self._tls = IdentityContexts(_ca(target), target.tls)
 
     async def resolve(self) -> None:
         """Look every node's name up once, so that thousands of connects do not.
@@ -124,8 +122,7 @@ class FleetContext:
         Raises:
             ConfigError: the file cannot be used.
         """
-        target = self.target
-        self._tls = IdentityContexts(ca, target.versions, insecure=target.insecure, ciphers=target.ciphers)
+        self._tls = IdentityContexts(ca, self.target.tls)
 
     # -- counts ----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 16_384  # one TLS record's worth of plain text [RFC 8446 5.1]
 _PAUSE_ABOVE = 262_144  # bytes the kernel did not take yet before the owner is told to hold back
+_PIECE = 256  # bytes of a handshake that are put into the buffer at once
 _LINGER = 2.0  # s a peer gets to close its side after we closed ours
 
 
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_tls",
         "_transport",
         "_turns",
+        "_unread",
         "_waits",
         "bytes_in",
         "bytes_out",
@@ -83,6 +85,8 @@ class Connection(asyncio.Protocol):
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._unread = b""
+        """Of the handshake: came, and waits for its turn."""
         self._turns = turns
         self._waits = False
         """Whether a step of the handshake waits for its turn."""
@@ -121,10 +125,11 @@ class Connection(asyncio.Protocol):
         if self._owner is None:
             return
         self.bytes_in += len(data)
-        self._incoming.write(data)
         if self.secured_at:
+            self._incoming.write(data)
             self._look()
         else:
+            self._unread += data
             self._step()
 
     def eof_received(self) -> None:
@@ -247,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def _handshake(self, tls: ssl.SSLObject) -> bool:
         try:
-            tls.do_handshake()
+            self._shake(tls)
         except ssl.SSLWantReadError:
             self._flush()
             return False
@@ -260,6 +265,29 @@ class Connection(asyncio.Protocol):
         if self._owner is not None:
             self._owner.secured()
         return True
+
+    def _shake(self, tls: ssl.SSLObject) -> None:
+        """Hand over what came of the handshake, bit by bit, and go on with it.
+
+        The buffer never shrinks: a broker's certificates at one go would cost each connection 1 to 2 KB for
+        good.
+
+        Raises:
+            ssl.SSLError: as `do_handshake()`; `SSLWantReadError` only when all of it was handed over.
+        """
+        unread, self._unread = self._unread, b""
+        at = 0
+        while True:
+            self._incoming.write(unread[at : at + _PIECE])
+            at += _PIECE
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                if at >= len(unread):
+                    raise
+            else:
+                self._incoming.write(unread[at:])
+                return
 
     def _look(self) -> None:
         """Decrypt what came, hand it on, and answer."""

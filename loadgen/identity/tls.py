@@ -10,74 +10,95 @@ present the other client's. `IdentityContexts` keeps one context per type of key
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loadgen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from loadgen.identity.identity import Identity
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+GROUPS = {
+    "x25519": "X25519",
+    "secp256r1": "prime256v1",
+    "secp384r1": "secp384r1",
+    "secp521r1": "secp521r1",
+    "x448": "X448",
+}
+"""Groups for the key exchange by their names in TLS [RFC 8446 4.2.7], and what Python calls them."""
 
 
-def client_context(
-    ca: Path | None,
-    versions: Sequence[str] = ("1.2", "1.3"),
-    insecure: bool = False,  # noqa: FBT001, FBT002
-    ciphers: Sequence[str] = (),
-) -> ssl.SSLContext:
+@dataclass(frozen=True, slots=True)
+class TlsOffer:
+    """What a client offers a broker, and whether it looks at what it gets."""
+
+    versions: tuple[str, ...] = ("1.2", "1.3")
+    ciphers: tuple[str, ...] = ()
+    """Suites of TLS 1.2, in order of preference; OpenSSL's choice when empty."""
+    group: str | None = None
+    """The only group for the key exchange, one of `GROUPS`; None: all that OpenSSL has."""
+    insecure: bool = False
+    """Neither check the broker's certificate nor its name."""
+
+
+_USUAL = TlsOffer()
+
+
+def client_context(ca: Path | None, offer: TlsOffer = _USUAL) -> ssl.SSLContext:
     """Make a context for connections to a broker; make one per worker (and type of key), not per client.
 
     Args:
         ca: file of the CA certificates that may sign the broker's; None means the system's. With a file the
             system's are never loaded.
-        versions: TLS versions to offer, `1.2` and `1.3`.
-        insecure: neither check the broker's certificate nor its name.
-        ciphers: suites of TLS 1.2 to offer, in order of preference; OpenSSL's choice when empty.
+        offer: what to offer the broker.
 
     Raises:
-        ConfigError: the CA file cannot be read, or a version or cipher suite is unknown.
+        ConfigError: the CA file cannot be read, or a version, cipher suite or group is unknown.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    set_up_context(context, ca, versions, insecure=insecure, ciphers=ciphers)
+    set_up_context(context, ca, offer)
     return context
 
 
-def set_up_context(
-    context: ssl.SSLContext,
-    ca: Path | None,
-    versions: Sequence[str],
-    *,
-    insecure: bool,
-    ciphers: Sequence[str] = (),
-) -> None:
+def set_up_context(context: ssl.SSLContext, ca: Path | None, offer: TlsOffer) -> None:
     """Make a new client's context (of a class of one's own, say) as `client_context` makes them.
 
     Arguments and errors are those of `client_context`.
     """
-    unknown = [version for version in versions if version not in _VERSIONS]
-    if unknown or not versions:
+    unknown = [version for version in offer.versions if version not in _VERSIONS]
+    if unknown or not offer.versions:
         raise ConfigError(f"tls.versions: {', '.join(unknown) or 'none given'}", 'write "1.2", "1.3" or both')
-    chosen = sorted(_VERSIONS[version] for version in versions)
+    chosen = sorted(_VERSIONS[version] for version in offer.versions)
     context.minimum_version, context.maximum_version = chosen[0], chosen[-1]
     context.options |= ssl.OP_NO_RENEGOTIATION
-    if ciphers:
+    if offer.ciphers:
         try:
-            context.set_ciphers(":".join(ciphers))
+            context.set_ciphers(":".join(offer.ciphers))
         except ssl.SSLError:
+            names = ", ".join(offer.ciphers)
             raise ConfigError(
-                f"tls.ciphers: OpenSSL knows none of {', '.join(ciphers)}", "openssl ciphers -s -tls1_2"
+                f"tls.ciphers: OpenSSL knows none of {names}", "openssl ciphers -s -tls1_2"
             ) from None
-    if insecure:
+    if offer.group is not None:
+        _choose_group(context, offer.group)
+    if offer.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if ca is not None:
         _load_ca(context, ca)
-    elif not insecure:
+    elif not offer.insecure:
         context.load_default_certs()
+
+
+def _choose_group(context: ssl.SSLContext, group: str) -> None:
+    try:
+        # Sets the list of groups, not only of curves, to this one.
+        context.set_ecdh_curve(GROUPS[group])
+    except (KeyError, ValueError, ssl.SSLError):
+        raise ConfigError(f"tls.group: this OpenSSL has no {group}", f"one of {', '.join(GROUPS)}") from None
 
 
 def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
@@ -106,27 +127,15 @@ def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
 class IdentityContexts:
     """The shared contexts of a worker: one for each type of key among its identities."""
 
-    __slots__ = ("_ca", "_ciphers", "_contexts", "_insecure", "_versions")
+    __slots__ = ("_ca", "_contexts", "_offer")
 
-    def __init__(
-        self,
-        ca: Path | None,
-        versions: Sequence[str] = ("1.2", "1.3"),
-        *,
-        insecure: bool = False,
-        ciphers: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, ca: Path | None, offer: TlsOffer = _USUAL) -> None:
         """Make the first context, so that a wrong CA file or version is found now.
 
         Arguments and errors are those of `client_context`.
         """
-        self._ca, self._versions, self._insecure, self._ciphers = (
-            ca,
-            tuple(versions),
-            insecure,
-            tuple(ciphers),
-        )
-        self._contexts = {"ec-p256": client_context(ca, versions, insecure, ciphers)}
+        self._ca, self._offer = ca, offer
+        self._contexts = {"ec-p256": client_context(ca, offer)}
 
     def for_identity(self, identity: Identity) -> ssl.SSLContext:
         """The context, with this identity loaded, for a connection made before the next call (one thread).
@@ -136,7 +145,7 @@ class IdentityContexts:
         """
         context = self._contexts.get(identity.key_type)
         if context is None:
-            context = client_context(self._ca, self._versions, self._insecure, self._ciphers)
+            context = client_context(self._ca, self._offer)
             self._contexts[identity.key_type] = context
         load_identity(context, identity)
         return context

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from loadgen.identity.tls import TlsOffer
 from loadgen.plan.expectation import Expectation, expectation
 from loadgen.plan.logins import login_rule
 
@@ -66,11 +67,8 @@ class TargetSettings:
     nodes: tuple[tuple[str, int], ...]
     """(host, port) of each node."""
     ca: str | None
-    versions: tuple[str, ...]
+    tls: TlsOffer
     server_name: str | None
-    insecure: bool
-    ciphers: tuple[str, ...]
-    """Suites of TLS 1.2, in order of preference; empty: OpenSSL's choice."""
     sources: tuple[str, ...]
     """Addresses to connect from; empty: the system's choice."""
     tcp_timeout: int
@@ -145,10 +143,8 @@ def target_settings(scenario: Scenario) -> TargetSettings:
     return TargetSettings(
         nodes=tuple((uri.host, uri.port) for uri in target.uris),
         ca=target.tls.ca,
-        versions=tuple(target.tls.versions),
+        tls=TlsOffer(target.tls.versions, target.tls.ciphers, target.tls.group, target.tls.insecure),
         server_name=target.tls.server_name,
-        insecure=target.tls.insecure,
-        ciphers=target.tls.ciphers,
         sources=target.sources,
         tcp_timeout=target.timeouts.tcp,
         tls_timeout=target.timeouts.tls,

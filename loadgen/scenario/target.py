@@ -39,6 +39,9 @@ class TlsSettings(Strict):
     ] = ()
     """Cipher suites of TLS 1.2 offered, in order of preference, by OpenSSL's names; only with
     `versions: ["1.2"]`. OpenSSL's own choice when left out."""
+    group: Literal["x25519", "secp256r1", "secp384r1", "secp521r1", "x448"] | None = None
+    """The only group offered for the key exchange. All that OpenSSL has when left out: from 3.5 on with a
+    post-quantum one (X25519MLKEM768), which few devices offer and which costs both ends."""
     server_name: Text | None = None
     """Name to expect in the brokers' certificates when it is not the host of the URI."""
     insecure: Flag = False

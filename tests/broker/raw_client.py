@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
-from loadgen.identity.tls import client_context, load_identity
+from loadgen.identity.tls import TlsOffer, client_context, load_identity
 from loadgen.mqtt.config import SessionConfig
 from loadgen.mqtt.events import Acknowledged, Connected, Disconnected, Event, Message, Refused, Subscribed
 from loadgen.mqtt.session import Session
@@ -41,13 +41,13 @@ class Entrance:
     address: str
     port: int
     ca: Path
-    versions: tuple[str, ...] = ("1.2", "1.3")
+    offer: TlsOffer = field(default_factory=TlsOffer)
     name: str = ""
     """What the node's certificate must say, when that is not the address."""
 
     def secure(self, who: Identity | None) -> ssl.SSLSocket:
         """TCP and TLS, with or without a certificate of ours."""
-        context = client_context(self.ca, self.versions)
+        context = client_context(self.ca, self.offer)
         if who is not None:
             load_identity(context, who)
         tcp = socket.create_connection((self.address, self.port), timeout=10)

@@ -24,6 +24,7 @@ from loadgen.identity.pkcs12 import export, read_containers
 from loadgen.identity.request import CLIENT_USE, Subject
 from loadgen.identity.sets import Place, issue_requests
 from loadgen.identity.signing import make_request, sign_request
+from loadgen.identity.tls import GROUPS, TlsOffer
 from tests.broker.raw_client import Entrance, RawClient
 from tests.broker.witness import call
 from tests.erlang import evaluate
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from tests.conftest import RabbitFactory
 
 pytestmark = pytest.mark.rabbitmq
+
+USUAL = TlsOffer()
 
 NARROW = Permissions()
 RIGHTS = {"configure": NARROW.configure, "write": NARROW.write, "read": NARROW.read}
@@ -53,11 +56,11 @@ class Site:
     def authority(self) -> Authority:
         return Authority.ensure(self.cluster.certs)
 
-    def entrance(self, *versions: str) -> Entrance:
+    def entrance(self, offer: TlsOffer = USUAL) -> Entrance:
         place = urlsplit(self.cluster.uris[0])
         assert place.hostname
         assert place.port
-        return Entrance(place.hostname, place.port, self.cluster.ca, versions or ("1.2", "1.3"))
+        return Entrance(place.hostname, place.port, self.cluster.ca, offer)
 
     def api(self, method_path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
         return call(
@@ -117,14 +120,14 @@ def site(request: pytest.FixtureRequest, rabbitmq_factory: RabbitFactory) -> Sit
     return Site(rabbitmq_factory(request.param), request.param)
 
 
-def connected(site: Site, who: Identity, client_id: str, *versions: str) -> RawClient:
-    return RawClient.connect(site.entrance(*versions), who, client_id, wait=10)
+def connected(site: Site, who: Identity, client_id: str, offer: TlsOffer = USUAL) -> RawClient:
+    return RawClient.connect(site.entrance(offer), who, client_id, wait=10)
 
 
-def code_of(site: Site, who: Identity, client_id: str, *versions: str) -> int | None:
+def code_of(site: Site, who: Identity, client_id: str, offer: TlsOffer = USUAL) -> int | None:
     """The reason code of CONNACK; None when the broker ended TLS or the connection instead."""
     try:
-        with connected(site, who, client_id, *versions) as client:
+        with connected(site, who, client_id, offer) as client:
             return client.code
     except ssl.SSLError:  # TLS 1.2 refuses inside the handshake
         return None
@@ -136,9 +139,16 @@ def test_every_type_of_key_gets_in(site: Site, key_type: str, version: str) -> N
     name = f"key-{key_type}"
     (who,) = issue_requests(name, [ClientRequest(name, key_type=key_type)], Place(site.cluster.certs))
     site.allow(name)
-    code = code_of(site, who, f"{name}-{version}", version)
+    code = code_of(site, who, f"{name}-{version}", TlsOffer((version,)))
     # Erlang offers EdDSA to TLS 1.2 clients in none of its default settings.
     assert code == (None if (key_type, version) == ("ed25519", "1.2") else 0)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_for_the_key_exchange_is_taken(site: Site, group: str) -> None:
+    (who,) = issue_requests("group", [ClientRequest("group")], Place(site.cluster.certs))
+    site.allow("group")
+    assert code_of(site, who, f"group-{group}", TlsOffer(group=group)) == 0
 
 
 def test_certificates_of_every_origin_get_in(site: Site, tmp_path: Path) -> None:
@@ -202,7 +212,7 @@ def test_a_chain_gets_in_at_a_broker_that_trusts_its_root_alone(site: Site, tmp_
 def test_certificates_made_to_be_refused_are_refused(site: Site, request_: ClientRequest) -> None:
     (who,) = issue_requests(request_.cn, [request_], Place(site.cluster.certs))
     site.allow(request_.cn)
-    with connected(site, who, request_.cn, "1.3") as client:
+    with connected(site, who, request_.cn, TlsOffer(("1.3",))) as client:
         assert client.code is None
         assert "ALERT" in client.ended.upper()
 

@@ -9,6 +9,7 @@ from loadgen.engine.context import FleetContext
 from loadgen.engine.phase import Phase, is_permanent
 from loadgen.errors import ConfigError, TargetError
 from loadgen.identity.login import LoginRule
+from loadgen.identity.tls import TlsOffer
 from loadgen.plan.settings import TargetSettings
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def settings(*nodes: tuple[str, int], ca: str | None = None) -> TargetSettings:
-    return TargetSettings(nodes, ca, ("1.3",), None, ca is None, (), (), 1, 1, 1, None, LoginRule())
+    tls = TlsOffer(("1.3",), insecure=ca is None)
+    return TargetSettings(nodes, ca, tls, None, (), 1, 1, 1, None, LoginRule())
 
 
 class Named:

@@ -8,7 +8,7 @@ import pytest
 
 from loadgen.errors import ConfigError
 from loadgen.identity.authority import Authority, ClientRequest
-from loadgen.identity.tls import IdentityContexts, client_context, load_identity
+from loadgen.identity.tls import GROUPS, IdentityContexts, TlsOffer, client_context, load_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def test_clients_that_share_a_context_each_show_their_own_certificate(
     authority: Authority, server: ssl.SSLContext, version: str
 ) -> None:
     clients = authority.issue_clients([ClientRequest(f"dev{index}") for index in range(20)])
-    context = client_context(authority.certificate, [version])
+    context = client_context(authority.certificate, TlsOffer((version,)))
     waiting = []
     for client in clients:
         load_identity(context, client)
@@ -70,7 +70,7 @@ def test_mixed_types_of_key_each_show_their_own_certificate(
     clients = authority.issue_clients(
         [ClientRequest(f"dev{index}", key_type=kind) for index, kind in enumerate(kinds)]
     )
-    contexts = IdentityContexts(authority.certificate, [version])
+    contexts = IdentityContexts(authority.certificate, TlsOffer((version,)))
     for client in clients * 2:
         assert Handshake(contexts.for_identity(client), server).seen() == client.cn
 
@@ -88,7 +88,7 @@ def test_the_servers_name_and_signer_are_checked(
     load_identity(stranger, client)
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate verify failed"):
         Handshake(stranger, server).seen()
-    careless = client_context(None, insecure=True)
+    careless = client_context(None, TlsOffer(insecure=True))
     load_identity(careless, client)
     assert Handshake(careless, server, "rabbit2").seen() == "dev1"
 
@@ -97,10 +97,10 @@ def test_the_systems_cas_are_not_trusted_beside_a_given_one(authority: Authority
     assert client_context(authority.certificate).cert_store_stats() == {"x509": 1, "crl": 0, "x509_ca": 1}
 
 
-@pytest.mark.parametrize("versions", [[], ["1.1"], ["1.2", "TLSv1.3"]])
-def test_unknown_versions(versions: list[str]) -> None:
+@pytest.mark.parametrize("versions", [(), ("1.1",), ("1.2", "TLSv1.3")])
+def test_unknown_versions(versions: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"tls\.versions"):
-        client_context(None, versions)
+        client_context(None, TlsOffer(versions))
 
 
 def test_a_ca_file_that_is_missing_or_none(authority: Authority, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_pairs_that_cannot_be_loaded(authority: Authority, openssl: OpenSSL) -> 
 def test_the_chosen_cipher_suite_is_used(authority: Authority, server: ssl.SSLContext) -> None:
     (client,) = authority.issue_clients([ClientRequest("dev")])
     for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
-        contexts = IdentityContexts(authority.certificate, ["1.2"], ciphers=[suite])
+        contexts = IdentityContexts(authority.certificate, TlsOffer(("1.2",), (suite,)))
         handshake = Handshake(contexts.for_identity(client), server)
         assert handshake.seen() == "dev"
         chosen = handshake.client.cipher()
@@ -143,4 +143,21 @@ def test_the_chosen_cipher_suite_is_used(authority: Authority, server: ssl.SSLCo
 
 def test_a_cipher_suite_that_is_not_there(authority: Authority) -> None:
     with pytest.raises(ConfigError, match="OpenSSL knows none of NONSENSE"):
-        IdentityContexts(authority.certificate, ["1.2"], ciphers=["NONSENSE"])
+        IdentityContexts(authority.certificate, TlsOffer(("1.2",), ("NONSENSE",)))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_only_the_chosen_group_is_offered(authority: Authority, server: ssl.SSLContext, group: str) -> None:
+    (client,) = authority.issue_clients([ClientRequest("dev")])
+    contexts = IdentityContexts(authority.certificate, TlsOffer(group=group))
+    other = "secp384r1" if group == "x25519" else "x25519"
+    server.set_ecdh_curve(GROUPS[group])
+    assert Handshake(contexts.for_identity(client), server).seen() == "dev"
+    server.set_ecdh_curve(GROUPS[other])
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.suitable|handshake.failure"):
+        Handshake(contexts.for_identity(client), server).seen()
+
+
+def test_a_group_that_is_not_there(authority: Authority) -> None:
+    with pytest.raises(ConfigError, match=r"tls\.group: this OpenSSL has no x25518"):
+        IdentityContexts(authority.certificate, TlsOffer(group="x25518"))
