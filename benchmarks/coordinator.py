@@ -17,8 +17,8 @@ from pathlib import Path
 from loadgen.backend.messages import Report
 from loadgen.metrics.packed import pack_snapshot
 from loadgen.metrics.recorder import Recorder
+from loadgen.metrics.tally import Tally
 from loadgen.store import RunWriter
-from loadgen.tally import Tally
 
 _SECONDS = 10
 _SECOND = 1_000_000_000

@@ -26,6 +26,8 @@ class Figures:
     """CPU seconds of a whole process with one client, from its start to its end, reports and all."""
     cpu_connect: float | None = None
     """CPU seconds a connect: TCP, mutual TLS with a certificate of its own, CONNECT."""
+    connect_rate: float | None = None
+    """Connects a second that were begun, between the first second of it and the last."""
     cpu_idle: float | None = None
     """CPU seconds an idle client and second."""
     cpu_message: float | None = None

@@ -56,6 +56,7 @@ def measure(broker: Broker, settings: Settings, folder: Path, *options: str) -> 
         rss_client=(_rss(many) - _rss(one)) / (settings.clients - 1),
         cpu_fixed=ended.cpu,
         cpu_connect=stage_cpu(many, "connect") / settings.clients,
+        connect_rate=_connect_rate(many),
         cpu_idle=stage_cpu(many, "idle") / settings.clients / settings.idle_s,
         cpu_message=messages.cpu,
         rate=messages.rate,
@@ -188,6 +189,14 @@ def stage_intervals(found: Run, name: str) -> list[Snapshot]:
 
 def _rss(found: Run) -> float:
     return stage_intervals(found, "idle")[-1].gauges["rss"]
+
+
+def _connect_rate(found: Run) -> float:
+    every = stage_intervals(found, "connect")
+    # The first second and the last are not whole; a stage so short that it has no other shows little.
+    between = every[1:-1] or every
+    seconds = (between[-1].end_ns - between[0].start_ns) / 1e9
+    return sum(each.count("connect_attempts") for each in between) / seconds
 
 
 def stage_cpu(found: Run, stage: str) -> float:

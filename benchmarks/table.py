@@ -17,6 +17,7 @@ ROWS = {
     "rss_client": ("RSS per idle client, KB", 1e-3, 1),
     "cpu_fixed": ("CPU of a run with one client, s", 1.0, 2),
     "cpu_connect": ("CPU per connect, ms", 1e3, 2),
+    "connect_rate": ("achieved connect rate, connects/s", 1.0, 1),
     "cpu_idle": ("CPU per idle client, µs a second", 1e6, 1),
     "cpu_message": ("CPU per message, µs", 1e6, 1),
     "rate": ("achieved rate, messages/s", 1.0, 0),
@@ -24,6 +25,9 @@ ROWS = {
     "send_lag_p99": ("send lag p99, ms", 1e3, 2),
 }
 """Figure → (label with unit, factor from SI, decimals)."""
+
+_RATES = {"rate", "connect_rate"}
+"""What a contender was told to do: no cost, and no ratio."""
 
 
 def rows(measured: Mapping[str, Mapping[str, Spread | None]]) -> list[list[str]]:
@@ -38,7 +42,7 @@ def rows(measured: Mapping[str, Mapping[str, Spread | None]]) -> list[list[str]]
                 cells.append(NOT_MEASURED)
                 continue
             cell = f"{found.least * factor:,.{decimals}f} / {found.middle * factor:,.{decimals}f}"
-            if contender != FIRST and base is not None and base.middle > 0 and figure != "rate":
+            if contender != FIRST and base is not None and base.middle > 0 and figure not in _RATES:
                 cell += f" ({_ratio(found.middle / base.middle)})"
             cells.append(cell)
         table.append([label, *cells])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loadgen.identity.login import user_name
-from loadgen.report.codes import REASONS
+from loadgen.reason_codes import REASONS
 
 if TYPE_CHECKING:
     from loadgen.places import Places

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import loadgen
+from loadgen.drift_watch import drift_says
 from loadgen.errors import ExitCode
+from loadgen.faults.partial import faults_of
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.summary import summarise
-from loadgen.partial_faults import faults_of
+from loadgen.partial_drift import drift_of
 from loadgen.result import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -41,12 +43,16 @@ def _partial(run: Run) -> dict[str, Any]:
                 "started_at_s": (event["ns"] - start) / 1e9,
                 "duration": None,
             }
+    slopes = drift_of(run)
     return {
         "schema_version": SCHEMA_VERSION,
         "loadgen_version": loadgen.__version__,
         "verdict": "invalid",
         "exit_code": int(ExitCode.INVALID),
-        "reasons": ["the run was killed: this is what it had written, and what was under way is unknown"],
+        "reasons": [
+            "the run was killed: this is what it had written, and what was under way is unknown",
+            *(sentence for _, sentence in drift_says(slopes, complete=False)),
+        ],
         "run_id": run.path.name,
         "scenario": {
             "name": run.plan.get("scenario", ""),
@@ -80,6 +86,7 @@ def _partial(run: Run) -> dict[str, Any]:
         }
         | {name: totals.codes(name) for name in ("connect_errors", "publish_refusals")},
         "faults": faults_of(events, start),
+        "drift": slopes,
         "generator": {
             "cpu": None,
             "rss_peak": rss,

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import loadgen
-from loadgen.abort_watch import durations_of
 from loadgen.drift_watch import drift_says
 from loadgen.engine.driver import NATIVE, described
 from loadgen.errors import ExitCode
 from loadgen.expectations import expectation_faults, expectation_rows
-from loadgen.fault_results import FaultResults
-from loadgen.fault_run import Outcome, troubles
+from loadgen.faults.fault_run import Outcome, troubles
+from loadgen.faults.results import FaultResults
 from loadgen.generator_faults import generator_faults
 from loadgen.machine import this_machine
 from loadgen.metrics.catalog import HISTOGRAMS
 from loadgen.metrics.delivery import PublisherLog
+from loadgen.metrics.durations import durations_of
 from loadgen.metrics.summary import summarise
 from loadgen.metrics.threshold import ThresholdResult, evaluate
 from loadgen.metrics.verdict import Verdict, exit_code, merge_verdicts
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from loadgen.backend.messages import Final
     from loadgen.broker.view import ViewResult
-    from loadgen.fault_run import FaultRun
+    from loadgen.faults.fault_run import FaultRun
     from loadgen.metrics.ledger_result import LedgerResult
     from loadgen.metrics.snapshot import Snapshot
+    from loadgen.metrics.tally import Tally
     from loadgen.plan.plan import Plan
-    from loadgen.tally import Tally
     from loadgen.target import OpenTarget
 
 SCHEMA_VERSION = 1

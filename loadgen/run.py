@@ -12,9 +12,9 @@ from loadgen.broker.control import check_faults, nodes_behind_proxies, open_cont
 from loadgen.broker.management import ManagementError
 from loadgen.broker.provision import missing_accounts
 from loadgen.broker.settings import api_problems, local_problems
-from loadgen.certificate_checks import certificate_problems
-from loadgen.certificate_runner import CertificateRunner
-from loadgen.coordinator import Coordinator, Observer
+from loadgen.certificates.checks import certificate_problems
+from loadgen.certificates.runner import CertificateRunner
+from loadgen.coordination.coordinator import Coordinator, Observer
 from loadgen.engine.dialing import not_local
 from loadgen.engine.driver import NATIVE, check_driver
 from loadgen.errors import ConfigError, Problem, TargetError

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import jsonschema
+import pytest
+import yaml
 
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.snapshot import Snapshot
@@ -98,4 +100,48 @@ def test_the_faults_of_a_killed_run_are_told(tmp_path: Path) -> None:
     assert fault["steps"] == [{"what": "killed", "node": "rabbit2", "at": 2.1}]
     assert fault["trouble"] == ["could not be healed: no such node"]
     assert "kill" in text.render(run.result)
+    writer.finish({})
+
+
+GROWING = {
+    "name": "soak",
+    "target": {"kind": "embedded"},
+    "identities": {"devices": {"issue": {"count": 2, "common_name": "d{index}"}}},
+    "groups": {
+        "all": {"clients": 2, "identity": "devices", "publish": {"topic": "t", "qos": 1, "rate": "1/s"}}
+    },
+    "stages": [{"name": "connect", "connect": "10/s"}, {"name": "steady", "hold": "8h"}],
+    "drift": {"ignore_first": "1m", "limits": {"generator_memory": "50MB/h"}},
+}
+
+
+@pytest.mark.parametrize(("an_hour", "said"), [(3.6e9, True), (3.6e6, False)], ids=["leak", "steady"])
+def test_a_leak_is_told_of_a_run_that_it_killed(tmp_path: Path, an_hour: float, *, said: bool) -> None:
+    plan = {"scenario": "soak", "seed": 3, "clients": 2, "workers": 2}
+    writer = RunWriter(tmp_path, "x", yaml.safe_dump(GROWING), plan)
+    begun = int(7e9)
+    writer.event({"ns": begun, "event": "stage", "stage": "connect", "kind": "connect"})
+    writer.event({"ns": begun + int(1e9), "event": "stage", "stage": "steady", "kind": "hold"})
+    fault = {"event": "fault", "number": 0, "fault": "pause", "kind": "pause", "nodes": ["a"]}
+    writer.event({"ns": begun + int(300e9), **fault, "phase": "injecting"})
+    writer.event({"ns": begun + int(360e9), **fault, "phase": "closed"})
+    for second in range(900):
+        for worker in (0, 1):
+            rss = 50e6 + second / 3600 * an_hour / 2
+            if 300 <= second < 360:
+                rss += 400e6  # what a fault does is no drift
+            at = begun + int(second * 1e9)
+            stage = "steady" if second else "connect"
+            if (second, worker) != (899, 1):  # it was killed when only one of them had told its last second
+                writer.snapshot(
+                    Snapshot(worker, second, at, at + int(1e9), stage, {}, {}, {"rss": rss}).to_json()
+                )
+    writer.flush()
+    result = result_of(open_run(writer.path)).result
+    jsonschema.validate(result, RESULT_SCHEMA)
+    assert result["verdict"] == "invalid"
+    (row,) = [row for row in result["drift"] if row["metric"] == "generator_memory"]
+    assert row["slope"] == pytest.approx(an_hour, rel=0.05)
+    more = result["reasons"][1:]
+    assert [reason.startswith("drift of generator_memory: +3.6") for reason in more] == [True] * said
     writer.finish({})

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from loadgen.abort_watch import AbortWatch, durations_of
 from loadgen.cli import call
+from loadgen.coordination.abort_watch import AbortWatch
+from loadgen.metrics.durations import durations_of
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.packed import pack_snapshot
 from loadgen.metrics.snapshot import Snapshot
+from loadgen.metrics.tally import Tally
 from loadgen.metrics.threshold import RUN
 from loadgen.report.schema import RESULT_SCHEMA
 from loadgen.scenario.threshold_rules import ThresholdRule
 from loadgen.scenario.thresholds import parse_thresholds
-from loadgen.tally import Tally
 from tests.cli.conftest import certs, write_scenario
 from tests.cli.run_process import result_of
 from tests.fakes.tcp_broker import FakeBroker

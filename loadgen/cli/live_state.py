@@ -10,7 +10,7 @@ from loadgen.live.state import Health, LiveState, latency_of
 from loadgen.live.timetable import Timetable
 
 if TYPE_CHECKING:
-    from loadgen.coordinator import Coordinator
+    from loadgen.coordination.coordinator import Coordinator
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.scenario.model import Scenario
 

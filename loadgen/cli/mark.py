@@ -9,7 +9,7 @@ import typer
 
 from loadgen.cli.options import say
 from loadgen.errors import ConfigError
-from loadgen.marks import LONGEST_TEXT, write_mark
+from loadgen.faults.marks import LONGEST_TEXT, write_mark
 from loadgen.report.figures import clean
 from loadgen.scenario.units import parse_duration
 from loadgen.store import is_running, open_run

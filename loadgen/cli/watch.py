@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import loadgen
 from loadgen.cli.live_state import StateReader
-from loadgen.coordinator import Coordinator, Observer
+from loadgen.coordination.coordinator import Coordinator, Observer
 from loadgen.errors import ConfigError
 from loadgen.live.board import Board, Moment, Subject, Worker
 from loadgen.live.lines import event, json_line

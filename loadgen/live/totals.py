@@ -63,7 +63,7 @@ class Sum(Protocol):
 
 
 class StageSums(Protocol):
-    """The sums of a stage, as `loadgen.tally.Sums` is."""
+    """The sums of a stage, as `loadgen.metrics.tally.Sums` is."""
 
     @property
     def histograms(self) -> Mapping[str, Sum]:

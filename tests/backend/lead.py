@@ -20,7 +20,7 @@ from loadgen.backend.messages import (
     StartStage,
 )
 from loadgen.backend.pool import WorkerPool
-from loadgen.tally import Sums
+from loadgen.metrics.tally import Sums
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

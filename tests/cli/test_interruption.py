@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from loadgen.backend.worker_news import WorkerNews
 from loadgen.cli import call
-from loadgen.coordinator import Observer
+from loadgen.coordination.coordinator import Observer
 from loadgen.engine.loop import run_on_fast_loop
 from loadgen.report.schema import RESULT_SCHEMA
 from loadgen.run import RunOptions, prepare, read_scenario, run_scenario
-from loadgen.worker_news import WorkerNews
 from tests.cli.conftest import write_scenario
 from tests.cli.run_process import LoadgenProcess, result_of, until_gone
 from tests.fakes.tcp_broker import FakeBroker
@@ -28,7 +28,7 @@ from tests.fakes.tcp_broker import FakeBroker
 if TYPE_CHECKING:
     from signal import Signals
 
-    from loadgen.coordinator import Coordinator
+    from loadgen.coordination.coordinator import Coordinator
     from tests.cli.conftest import Certs
 
 LONG = {
@@ -251,7 +251,7 @@ def test_a_stopped_worker_makes_the_run_invalid(
     tmp_path: Path, certs: Certs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Users get ten seconds, for busy machines; three are enough beside one that speaks five times in each.
-    monkeypatch.setattr("loadgen.coordinator.WorkerNews", partial(WorkerNews, silence_limit=3.0))
+    monkeypatch.setattr("loadgen.coordination.coordinator.WorkerNews", partial(WorkerNews, silence_limit=3.0))
     stopped: list[int] = []
 
     def stop_one(_second: object, coordinator: Coordinator) -> None:

@@ -12,9 +12,9 @@ import yaml
 from loadgen.engine.fleet import Fleet
 from loadgen.metrics.outage import OutageBook
 from loadgen.metrics.packed import pack_snapshot
+from loadgen.metrics.tally import Sums
 from loadgen.plan.plan import make_plan
 from loadgen.scenario.load import load_scenario
-from loadgen.tally import Sums
 from tests.fakes.tcp_broker import FakeBroker
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from loadgen.live.totals import TotalsReader
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.packed import pack_snapshot
 from loadgen.metrics.snapshot import Snapshot
-from loadgen.tally import Tally
+from loadgen.metrics.tally import Tally
 from tests.live.states import STATE
 
 MS = 1_000_000

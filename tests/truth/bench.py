@@ -23,7 +23,7 @@ from loadgen.store import Run, open_run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from loadgen.coordinator import Observer
+    from loadgen.coordination.coordinator import Observer
     from loadgen.identity.identity import Identity
 
 _ROOT = Path(loadgen.__file__).parents[1]

@@ -10,13 +10,13 @@ import yaml
 
 from loadgen.broker.management import Management
 from loadgen.broker.provision import Permissions, provision
-from loadgen.coordinator import Observer
+from loadgen.coordination.coordinator import Observer
 from loadgen.engine.loop import run_on_fast_loop
 from tests.truth.bench import Bench
 
 if TYPE_CHECKING:
     from loadgen.broker.cluster import LocalCluster
-    from loadgen.coordinator import Coordinator
+    from loadgen.coordination.coordinator import Coordinator
     from loadgen.metrics.snapshot import Snapshot
     from tests.truth.bench import Finished
 

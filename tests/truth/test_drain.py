@@ -32,7 +32,7 @@ STAGES = [
 
 @pytest.fixture(autouse=True)
 def _soon_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.settling.QUIET", 0.6)
+    monkeypatch.setattr("loadgen.coordination.settling.QUIET", 0.6)
 
 
 def run(bench: Bench, *, apart: float, never: int = 0) -> Finished:

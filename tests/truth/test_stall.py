@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadgen.broker.embedded import EmbeddedBroker
-from loadgen.coordinator import Observer
+from loadgen.coordination.coordinator import Observer
 from loadgen.engine.loop import run_on_fast_loop
 from tests.fakes.delay_proxy import DelayProxy
 from tests.fakes.tcp_broker import FakeBroker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loadgen.fault_runner import FaultRunner, Ground
-from loadgen.fault_watch import FaultWatch, second_of
-from loadgen.marks import Mark, MarkReader
+from loadgen.faults.marks import Mark, MarkReader
+from loadgen.faults.runner import FaultRunner, Ground
+from loadgen.faults.watch import FaultWatch, second_of
 from loadgen.metrics.fault_record import END
 from loadgen.metrics.outage import OutageBook
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from loadgen.backend.messages import Message
+    from loadgen.backend.worker_news import WorkerNews
     from loadgen.broker.faults import NodeControl
-    from loadgen.fault_run import FaultRun
+    from loadgen.faults.fault_run import FaultRun
     from loadgen.metrics.snapshot import Snapshot
+    from loadgen.metrics.tally import Tally
     from loadgen.plan.plan import Plan
     from loadgen.plan.schedule import Segment
-    from loadgen.tally import Tally
-    from loadgen.worker_news import WorkerNews
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from loadgen.metrics.histogram import Histogram
 from loadgen.metrics.packed import pack, pack_snapshot
 from loadgen.metrics.snapshot import Snapshot, merge_workers
-from loadgen.tally import Sums, Tally
+from loadgen.metrics.tally import Sums, Tally
 
 if TYPE_CHECKING:
     from loadgen.metrics.packed import PackedSnapshot

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.fault_run import FaultRun, Outcome
-from loadgen.fault_watch import CALM_SECONDS, FaultWatch, Second, is_low
+from loadgen.faults.fault_run import FaultRun, Outcome
+from loadgen.faults.watch import CALM_SECONDS, FaultWatch, Second, is_low
 from loadgen.metrics.fault_record import FaultRecord
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from loadgen import certificate_runner
 from loadgen.broker.view import ViewResult
-from loadgen.certificate_steps import StepRun, planned_steps, step_rows, step_verdicts
-from loadgen.certificate_supply import CertificateSupply
+from loadgen.certificates import runner
+from loadgen.certificates.steps import StepRun, planned_steps, step_rows, step_verdicts
+from loadgen.certificates.supply import CertificateSupply
 from loadgen.engine.loop import run_on_fast_loop
 from loadgen.errors import ConfigError
 from loadgen.identity.check import check_trust
@@ -158,7 +158,7 @@ def test_a_moment_that_never_came_proves_nothing(tmp_path: Path) -> None:
 def test_a_rotation_by_commands_is_halted_when_the_new_ca_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificate_runner, "_RETURN_LIMIT", 500_000_000)
+    monkeypatch.setattr(runner, "_RETURN_LIMIT", 500_000_000)
     told = tmp_path / "told"
     commands = {
         "trust_both": f"env | grep LOADGEN_ | sort >> {told}; cat $LOADGEN_BOTH_CAS >> {told}",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loadgen.backend.messages import Accounted
+    from loadgen.backend.worker_news import WorkerNews
     from loadgen.metrics.ledger_result import LedgerResult
-    from loadgen.worker_news import WorkerNews
 
 QUIET = 10.0
 """How long (s) nothing has arrived before the ledger is asked for: what comes later is seen if it is owed."""

@@ -18,7 +18,7 @@ from loadgen.identity.alternative_names import plain_sans
 
 if TYPE_CHECKING:
     from loadgen.broker.rotation import Trust
-    from loadgen.certificate_steps import StepRun
+    from loadgen.certificates.steps import StepRun
     from loadgen.identity.authority import Authority
     from loadgen.scenario.target import Target
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadgen.cli import call
-from loadgen.marks import MARKS, Mark, MarkReader, write_mark
+from loadgen.faults.marks import MARKS, Mark, MarkReader, write_mark
 from loadgen.store import RunWriter, is_running
 
 if TYPE_CHECKING:

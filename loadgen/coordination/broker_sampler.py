@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loadgen.broker.management import ManagementError
 from loadgen.broker.sampling import ClusterSamples, EmbeddedSamples
-from loadgen.certificate_rotation import local_cluster
+from loadgen.certificates.rotation import local_cluster
 from loadgen.target import management_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.fault_results import _after
+from loadgen.faults.results import _after
 from loadgen.metrics.fault_record import FaultRecord
 from loadgen.metrics.fault_window import RunSpan
 

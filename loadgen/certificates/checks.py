@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadgen.certificate_rotation import local_cluster, trusts
+from loadgen.certificates.rotation import local_cluster, trusts
 from loadgen.errors import ConfigError, LoadgenError, Problem
 from loadgen.identity.authority import Authority
 from loadgen.identity.login import predict

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from loadgen.fault_watch import BASELINE_SECONDS
+from loadgen.faults.watch import BASELINE_SECONDS
 from loadgen.metrics.fault_window import RunSpan, attribute, fault_summary
 from loadgen.metrics.ledger_result import LedgerResult
 from loadgen.metrics.snapshot import Snapshot, merge_time
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from loadgen.backend.messages import Final
-    from loadgen.fault_run import FaultRun
+    from loadgen.faults.fault_run import FaultRun
     from loadgen.metrics.fault_record import FaultRecord
     from loadgen.metrics.outage import Outage
     from loadgen.store import Run

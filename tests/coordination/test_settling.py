@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from loadgen.backend.messages import Account, Accounted, Progress
+from loadgen.backend.worker_news import WorkerNews
+from loadgen.coordination.settling import QUIET, Settling
 from loadgen.metrics.ledger_result import LedgerResult
-from loadgen.settling import QUIET, Settling
-from loadgen.worker_news import WorkerNews
 
 STILL = Progress(
     worker=0, ready=2, failed=0, pending=0, inflight=0, backlog=0, expected=9, unique=5, stage="drain"

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from loadgen.abort_watch import AbortWatch
 from loadgen.backend.messages import (
     Accounted,
     Begin,
@@ -24,32 +23,34 @@ from loadgen.backend.messages import (
     StartStage,
 )
 from loadgen.backend.pool import WorkerPool
-from loadgen.broker_sampler import sampling
-from loadgen.certificate_rotation import local_cluster
-from loadgen.certificate_runner import CertificateRunner, Line
+from loadgen.backend.worker_news import LONGEST_FINAL_SILENCE, WorkerNews
+from loadgen.certificates.rotation import local_cluster
+from loadgen.certificates.runner import CertificateRunner, Line
+from loadgen.coordination.abort_watch import AbortWatch
+from loadgen.coordination.accounting import Accounting
+from loadgen.coordination.broker_sampler import sampling
+from loadgen.coordination.interruption import Interruption
+from loadgen.coordination.settling import Settling
+from loadgen.coordination.stage_log import StageLog
 from loadgen.drift_watch import DriftWatch
 from loadgen.engine.health import process_usage
 from loadgen.errors import ExitCode, WorkerError
-from loadgen.fault_results import FaultResults, Spans, fault_results
-from loadgen.interruption import Interruption
+from loadgen.faults.results import FaultResults, fault_results
+from loadgen.faults.run_faults import RunFaults, RunVoice
 from loadgen.metrics.broker_sample import BrokerSample
-from loadgen.metrics.delivery import Ledger, PublisherLog, SubscriberLog, classify
 from loadgen.metrics.fault_window import RunSpan
+from loadgen.metrics.tally import Tally
 from loadgen.result import Findings, build_result
-from loadgen.run_faults import RunFaults, RunVoice
-from loadgen.settling import Settling
 from loadgen.store import open_run, run_number
-from loadgen.tally import Tally
 from loadgen.view_check import ViewCheck, expected_connections
-from loadgen.worker_news import LONGEST_FINAL_SILENCE, WorkerNews
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from loadgen.broker.faults import NodeControl
     from loadgen.broker.view import ViewResult
-    from loadgen.fault_run import FaultRun
-    from loadgen.metrics.ledger_result import LedgerResult
+    from loadgen.faults.fault_run import FaultRun
+    from loadgen.metrics.delivery import Ledger
     from loadgen.metrics.snapshot import Snapshot
     from loadgen.plan.plan import Plan
     from loadgen.scenario.model import Stage
@@ -135,12 +136,12 @@ class Coordinator:
         self._news = WorkerNews(workers)
         self._changed = asyncio.Event()
         self._interruption = Interruption(self._changed.set)
-        self._stages: list[dict[str, Any]] = []
+        self._stages = StageLog()
         self._abort_watch = AbortWatch(plan.scenario.parsed_thresholds())
         self._aborted = ""
         """Why the run is ended early; empty when it is not."""
         self._view = ViewCheck(local_cluster(target.scenario.target))
-        self._settled = False
+        self._accounting = Accounting(plan)
         self._settling: Settling | None = None
         self._via = via
         voice = RunVoice(self.pool.broadcast, writer.event, self._note, self._fault_begins)
@@ -186,7 +187,7 @@ class Coordinator:
         pump = asyncio.create_task(self._pump())
         try:
             await self._set_up()
-            self.origin = monotonic_ns() + _LEAD
+            self.origin = self._stages.origin = self._accounting.origin = monotonic_ns() + _LEAD
             self.pool.broadcast(Begin(self.origin))
             self._certificates.begin(self.origin)
             if self._observer.on_begin is not None:
@@ -219,7 +220,7 @@ class Coordinator:
             tally=self.tally,
             started_at=started_at,
             duration=(monotonic_ns() - self.origin) / 1e9,
-            stages=self._stages,
+            stages=self._stages.rows,
             finals=self._news.finals,
             ledger=None,
             view=view,
@@ -236,9 +237,10 @@ class Coordinator:
             steps_say=steps_say,
             drift=self._drift.rows(),
         )
-        ledger = self._ledger(self._news.finals) if self._keeps_ledger else None
+        accounting = self._accounting
+        ledger = accounting.put_together(self._news.finals) if accounting.is_kept else None
         if ledger is not None:
-            findings.ledger = self._classify(ledger)
+            findings.ledger = accounting.classify(ledger)
         findings.fault_results = self._fault_results(ledger)
         result = build_result(findings)
         self.writer.finish(result)
@@ -278,7 +280,7 @@ class Coordinator:
                 # Between two holds not a message is late; elsewhere the workers shall hear of it in time.
                 at = max(at, monotonic_ns() + _LEAD // 3)
             ended = await self._run_stage(stage, at)
-            self._stages[-1]["duration"] = (ended - at) / 1e9
+            self._stages.end(at, ended)
             self.faults.runner.leave(stage.name, ended)
             self._drift.leave(stage.name, ended)
             at = ended
@@ -298,7 +300,7 @@ class Coordinator:
         length = stage.hold if stage.kind == "hold" else None
         self.clock = StageClock(stage.name, stage.kind, at, at + length if length else None)
         load = str(stage.load) if stage.kind == "hold" else None
-        self._write_stage(stage.name, stage.kind, at, record=stage.record, load=load)
+        self._stages.begin(stage.name, stage.kind, at, record=stage.record, load=load)
         self.writer.event({"ns": at, "event": "stage", "stage": stage.name, "kind": stage.kind})
         self._note(f"stage {stage.name} ({stage.kind})")
         self.faults.enter(stage.name, at)
@@ -312,21 +314,6 @@ class Coordinator:
         await self._wait(end - _LEAD, lambda: False)
         return end if not self._over else monotonic_ns()
 
-    def _write_stage(
-        self, name: str, kind: str, at: int, *, record: bool = True, load: str | None = None
-    ) -> None:
-        """Begin a stage in the result; its end is added when it comes."""
-        self._stages.append(
-            {
-                "name": name,
-                "kind": kind,
-                "record": record,
-                "started_at_s": (at - self.origin) / 1e9,
-                "duration": None,
-                "load": load,
-            }
-        )
-
     async def _connect_stage(self, stage: Stage, at: int) -> int:
         limit = at + (stage.timeout or 300 * _SECOND)
         self.clock.ends = None
@@ -335,8 +322,7 @@ class Coordinator:
             self.warnings.append(
                 f"stage {stage.name}: {self._news.pending} clients were not connected within the time limit"
             )
-        self._stages[-1]["clients_ready"] = self._news.ready
-        self._stages[-1]["clients_failed"] = self._news.failed
+        self._stages.tell(clients_ready=self._news.ready, clients_failed=self._news.failed)
         if self.target.view is not None and not self._over:
             self._note(f"checking the broker's view of {self._news.ready} clients")
             self._view.start(self.target.view, expected_connections(self.plan, self._connected_groups()))
@@ -347,17 +333,19 @@ class Coordinator:
         healing = asyncio.create_task(self.faults.runner.heal_for_drain())
         # When messages still arrive at its end, the broker was slow, and what is missing is not lost by that.
         tail = min(_STILL_ARRIVING, limit // 2)
-        if self._keeps_ledger:
-            self._settling = Settling(self.clock.name, self._news, self.pool.broadcast, self._account)
+        if self._accounting.is_kept:
+            self._settling = Settling(
+                self.clock.name, self._news, self.pool.broadcast, self._accounting.as_if_settled
+            )
         settled = await self._wait(at + limit - tail, self._drained)
         arrived = self._news.unique
         settled = settled or await self._wait(at + limit, self._drained)
         if not self._over:
             # What a node that is still away holds is not lost either.
             flowing = self._news.unique > arrived or self.faults.keeps_messages
-            self._settled = settled or self._news.settled(self.clock.name) or not flowing
+            self._accounting.settled = settled or self._news.settled(self.clock.name) or not flowing
             await healing
-        self._stages[-1]["ended_by"] = "settled" if settled else "interrupted" if self._over else "time"
+        self._stages.tell(ended_by="settled" if settled else "interrupted" if self._over else "time")
         return monotonic_ns()
 
     def _drained(self) -> bool:
@@ -398,7 +386,7 @@ class Coordinator:
     def _connected_groups(self) -> set[str]:
         groups: set[str] = set()
         for stage in self.plan.scenario.stages:
-            if stage.kind == "connect" and any(each["name"] == stage.name for each in self._stages):
+            if stage.kind == "connect" and stage.name in self._stages.names:
                 groups.update(stage.groups or self.plan.scenario.groups)
         return groups
 
@@ -443,29 +431,25 @@ class Coordinator:
         interrupted = self._interruption.requested
         at = monotonic_ns()
         self.pool.broadcast(StartStage(_SETTLE, "drain", at))
-        self._write_stage(_SETTLE, "drain", at)
+        self._stages.begin(_SETTLE, "drain", at)
         await self.faults.runner.end()
         deadline = monotonic() + (_SETTLE_AFTER_INTERRUPT if interrupted else _SETTLE_AFTER_HOLD)
         while monotonic() < deadline and not self._interruption.impatient and not self._news.lost:
             if self._news.settled(_SETTLE):
                 # Nothing is missing, so nothing is in doubt.
-                self._settled = True
+                self._accounting.settled = True
                 if not self.faults.holds_the_drain:
                     break
             if self._interruption.requested and not interrupted:
                 break
             await self._wait_for_news(0.2)
-        self._stages[-1]["duration"] = (monotonic_ns() - at) / 1e9
+        self._stages.end(at, monotonic_ns())
 
     async def _let_come_back(self) -> None:
         """Give clients that lost their connection just now, or whose node was healed just now, their time."""
         deadline = monotonic() + _COME_BACK
         while self.faults.coming_back and not self._over and monotonic() < deadline:
             await self._wait_for_news(0.2)
-
-    @property
-    def _keeps_ledger(self) -> bool:
-        return bool(self.plan.publishers) or any(client.filters for client in self.plan.clients)
 
     def _fault_results(self, ledger: Ledger | None) -> FaultResults:
         self.writer.flush()
@@ -475,34 +459,8 @@ class Coordinator:
             self.faults.outages.outages,
             open_run(self.writer.path),
             span,
-            None if ledger is None else lambda window: self._classify(ledger, window),
+            None if ledger is None else lambda window: self._accounting.classify(ledger, window),
             self._news.finals,
-        )
-
-    def _account(self, parts: Iterable[Accounted]) -> LedgerResult:
-        return self._classify(self._ledger(parts), settled=True)
-
-    def _ledger(self, parts: Iterable[Accounted | Final]) -> Ledger:
-        ledger = Ledger()
-        for part in parts:
-            ledger = ledger.merge(
-                Ledger(
-                    {number: PublisherLog.from_wire(wire) for number, wire in part.publishers.items()},
-                    {number: SubscriberLog.from_wire(wire) for number, wire in part.subscribers.items()},
-                )
-            )
-        return ledger
-
-    def _classify(
-        self, ledger: Ledger, window: Spans | None = None, *, settled: bool | None = None
-    ) -> LedgerResult:
-        return classify(
-            ledger.publishers,
-            ledger.subscribers,
-            self.plan.pairs(),
-            settled=self._settled if settled is None else settled,
-            expiring=self.plan.expiring((monotonic_ns() - self.origin) / 1e9),
-            window=window,
         )
 
     # -- what workers say ------------------------------------------------------------------------
@@ -554,7 +512,7 @@ class Coordinator:
         """End the run when a threshold with `abort_on_fail` has been broken for long enough (now: ns)."""
         if self._over:
             return
-        self._aborted = self._abort_watch.second(self.tally, self._stages, (now - self.origin) / 1e9)
+        self._aborted = self._abort_watch.second(self.tally, self._stages.rows, (now - self.origin) / 1e9)
         if self._aborted:
             self.writer.event({"ns": monotonic_ns(), "event": "aborted", "why": self._aborted})
             self._note(f"ending early: {self._aborted}")

@@ -18,7 +18,7 @@ from loadgen.identity.renewal import issue_again
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from loadgen.certificate_steps import StepRun
+    from loadgen.certificates.steps import StepRun
     from loadgen.identity.identity import Identity
     from loadgen.plan.plan import Plan
     from loadgen.scenario.identities import Issue

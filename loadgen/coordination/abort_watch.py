@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from loadgen.metrics.durations import durations_of
 from loadgen.metrics.snapshot import merge_time
-from loadgen.metrics.threshold import RUN, evaluate, metric_name
+from loadgen.metrics.threshold import evaluate, metric_name
 from loadgen.metrics.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from loadgen.metrics.tally import Tally
     from loadgen.scenario.thresholds import ThresholdSpec
-    from loadgen.tally import Tally
 
 
 class AbortWatch:
@@ -51,22 +52,3 @@ class AbortWatch:
             if now - since >= (spec.abort_after or 0.0):
                 return f"{row.reason}, for {spec.abort_after:g}s (abort_on_fail)"
         return ""
-
-
-def durations_of(stages: Sequence[Mapping[str, Any]], now: float | None = None) -> dict[str, float]:
-    """Seconds of each stage, and under `RUN` those of the hold stages that are recorded.
-
-    Args:
-        stages: `stages` of the result.
-        now: seconds since the start of the run, for the stage that goes on; None when it is over.
-    """
-    durations: dict[str, float] = {}
-    recorded = 0.0
-    for stage in stages:
-        length = stage["duration"]
-        if length is None and now is not None:
-            length = max(now - stage["started_at_s"], 0.0)
-        if length:
-            durations[stage["name"]] = length
-            recorded += length if stage["kind"] == "hold" and stage["record"] else 0.0
-    return durations | {RUN: recorded}

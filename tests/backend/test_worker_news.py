@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadgen import worker_news
+from loadgen.backend import worker_news
 from loadgen.backend.messages import Failed, Final, Progress, Ready
-from loadgen.worker_news import LONGEST_SILENCE, WorkerNews
+from loadgen.backend.worker_news import LONGEST_SILENCE, WorkerNews
 
 
 class Clock:

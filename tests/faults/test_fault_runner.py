@@ -11,9 +11,9 @@ import pytest
 
 from loadgen.backend.messages import MarkPublishers
 from loadgen.errors import BrokerError
-from loadgen.fault_run import Outcome, troubles
-from loadgen.fault_runner import FaultRunner, Ground
-from loadgen.marks import Mark
+from loadgen.faults.fault_run import Outcome, troubles
+from loadgen.faults.marks import Mark
+from loadgen.faults.runner import FaultRunner, Ground
 from loadgen.plan.faults import FaultPlan
 from tests.fakes.node_control import FakeControl
 

@@ -11,7 +11,7 @@ from loadgen.backend.messages import MarkPublishers
 from loadgen.broker.fault_targets import resolve_targets
 from loadgen.broker.faults import FaultOrder
 from loadgen.errors import LoadgenError
-from loadgen.fault_run import MARK, FaultRun, Outcome
+from loadgen.faults.fault_run import MARK, FaultRun, Outcome
 from loadgen.metrics.fault_record import FaultRecord
 from loadgen.plan.pacer import splitmix64
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from loadgen.backend.messages import Message
     from loadgen.broker.faults import NodeControl
-    from loadgen.marks import Mark
+    from loadgen.faults.marks import Mark
     from loadgen.plan.faults import FaultPlan
 
 _PREPARE = 400_000_000

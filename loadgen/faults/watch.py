@@ -7,13 +7,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loadgen.fault_run import Outcome
+from loadgen.faults.fault_run import Outcome
 from loadgen.metrics.fault_record import RECOVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loadgen.fault_run import FaultRun
+    from loadgen.faults.fault_run import FaultRun
     from loadgen.metrics.snapshot import Snapshot
 
 BASELINE_SECONDS = 30

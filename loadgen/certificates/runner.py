@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from loadgen.backend.messages import ChangeCertificates, Final, Message, Trust
 from loadgen.broker.view import check_view
-from loadgen.certificate_rotation import Rotation, prepare_rotation
-from loadgen.certificate_steps import EXPIRE, StepRun, planned_steps, step_rows, step_verdicts
-from loadgen.certificate_supply import CertificateSupply
+from loadgen.certificates.rotation import Rotation, prepare_rotation
+from loadgen.certificates.steps import EXPIRE, StepRun, planned_steps, step_rows, step_verdicts
+from loadgen.certificates.supply import CertificateSupply
 from loadgen.errors import LoadgenError
 from loadgen.metrics.certificate_step import StepTally
 from loadgen.plan.certificate_changes import CertificateChange
