@@ -163,23 +163,38 @@ class _Vouched:
     """Which pairs are as their set's manifest describes them, and the root above them."""
 
     def __init__(self) -> None:
-        self._by_directory: dict[str, list[manifest.Manifest]] = {}
+        self._read: dict[str, list[manifest.Manifest]] = {}
+        self._unread: dict[str, list[Path]] = {}
+        """The largest first. A directory may hold the manifest of a fleet of 50,000 beside that of five: it
+        is read (0.5 s, 70 MB) only for pairs that no smaller one has."""
 
     def signer(self, identity: Identity) -> str | None:
         """Fingerprint of the root, or None when no manifest vouches for the pair."""
         directory = os.path.dirname(identity.certificate_file)  # noqa: PTH120 - much quicker, 50,000 times
-        if directory not in self._by_directory:
-            found = (manifest.read(path) for path in sorted(Path(directory).glob("*.manifest.json")))
-            self._by_directory[directory] = [one for one in found if one is not None]
-        for one in self._by_directory[directory]:
-            entry = one.entries.get(identity.name)
-            if (
-                entry is not None
-                and entry.serial == identity.serial
-                and entry.stamp == manifest.stamp(identity.certificate_file, identity.key_file)
-            ):
+        if directory not in self._read:
+            found = Path(directory).glob("*.manifest.json")
+            self._unread[directory] = sorted(found, key=lambda path: path.stat().st_size, reverse=True)
+            self._read[directory] = []
+        known, unread = self._read[directory], self._unread[directory]
+        for one in known:
+            if _vouches(one, identity):
                 return one.root_fingerprint
+        while unread:
+            another = manifest.read(unread.pop())
+            if another is not None:
+                known.append(another)
+                if _vouches(another, identity):
+                    return another.root_fingerprint
         return None
+
+
+def _vouches(known: manifest.Manifest, identity: Identity) -> bool:
+    entry = known.entries.get(identity.name)
+    return (
+        entry is not None
+        and entry.serial == identity.serial
+        and entry.stamp == manifest.stamp(identity.certificate_file, identity.key_file)
+    )
 
 
 def _authorities(ca: Path | None, now: float) -> tuple[list[x509.Certificate], list[Problem]]:

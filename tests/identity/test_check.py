@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadgen.identity import reading
+from loadgen.identity import manifest, reading
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.identity.check import check_authorities, check_file, check_identities
 from loadgen.identity.directory import read_directory
@@ -114,6 +114,22 @@ def test_a_manifest_spares_the_parsing_until_a_file_changes(tmp_path: Path, pars
     clients[1].key.write_bytes(clients[0].key.read_bytes())
     assert "client_dev1_key.pem: the key is not that of" in only(check_identities(clients))
     assert parsed == ["client_dev1_certificate.pem"]
+
+
+def test_another_sets_long_manifest_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = issue_set("fleet", 20, lambda index: f"dev{index}", out=tmp_path)
+    few = issue_set("services", 2, lambda index: f"service{index}", out=tmp_path)
+    read, names = manifest.read, []
+
+    def watched(path: Path) -> manifest.Manifest | None:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(manifest, "read", watched)
+    assert check_identities(few) == []
+    assert names == ["services.manifest.json"]
+    assert check_identities([*few, *fleet]) == []
+    assert names[1:] == ["services.manifest.json", "fleet.manifest.json"]
 
 
 def test_a_server_certificate_as_a_client(authority: Authority) -> None:
