@@ -30,7 +30,7 @@ def test_a_detached_process_is_its_own_session_and_its_output_goes_to_the_log(tm
     try:
         assert process.alive()
         assert os.getsid(process.pid) != os.getsid(0)
-        assert wait_until(lambda: log.read_text() == "hello\n", 5, 0.01)
+        assert wait_until(lambda: log.read_text() == "hello\n", 20, 0.01)
     finally:
         end_all([process], 5)
     assert not process.alive()
@@ -42,7 +42,7 @@ def test_a_detached_process_inherits_nothing_from_the_environment(
     monkeypatch.setenv("A_SECRET", "s3cret")
     log = tmp_path / "log"
     process = start_detached(["env"], PATH, log)
-    assert wait_until(lambda: not process.alive(), 5, 0.01)
+    assert wait_until(lambda: not process.alive(), 20, 0.01)
     assert "PATH=" in log.read_text()
     assert "s3cret" not in log.read_text()
 
@@ -50,7 +50,7 @@ def test_a_detached_process_inherits_nothing_from_the_environment(
 def test_a_process_raises_its_limit_of_open_files_to_what_is_allowed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = start_detached(["sh", "-c", "ulimit -S -n; ulimit -H -n"], PATH, log)
-    assert wait_until(lambda: not process.alive(), 5, 0.01)
+    assert wait_until(lambda: not process.alive(), 20, 0.01)
     soft, hard = log.read_text().split()
     assert soft == hard
 
@@ -74,7 +74,7 @@ def test_a_process_that_ignores_sigterm_is_killed_and_named(tmp_path: Path) -> N
     log = tmp_path / "log"
     stubborn = start_detached(["sh", "-c", STUBBORN], PATH, log)
     obedient = start_detached(["sleep", "60"], PATH, tmp_path / "other")
-    assert wait_until(lambda: log.read_text() == "ready\n", 5, 0.01)
+    assert wait_until(lambda: log.read_text() == "ready\n", 20, 0.01)
     assert end_all([stubborn, obedient], 0.3) == [stubborn]
     assert not stubborn.alive()
     assert not obedient.alive()
@@ -83,7 +83,7 @@ def test_a_process_that_ignores_sigterm_is_killed_and_named(tmp_path: Path) -> N
 def test_a_paused_process_is_ended_too(tmp_path: Path) -> None:
     process = start_detached(["sleep", "60"], PATH, tmp_path / "log")
     process.send(signal.SIGSTOP)
-    assert wait_until(lambda: process.state() == "T", 5, 0.01)
+    assert wait_until(lambda: process.state() == "T", 20, 0.01)
     assert end_all([process], 5) == []
     assert not process.alive()
 
@@ -94,7 +94,7 @@ def test_processes_are_found_by_the_cluster_they_belong_to(tmp_path: Path) -> No
     process = start_detached(["sleep", "60"], environment, tmp_path / "log")
     other = start_detached(["sleep", "60"], PATH | {OWNER_VARIABLE: str(others)}, tmp_path / "log")
     try:
-        assert wait_until(lambda: processes_of(mine) == [process], 5, 0.01)
+        assert wait_until(lambda: processes_of(mine) == [process], 20, 0.01)
     finally:
         end_all([process, other], 5)
     assert processes_of(mine) == []

@@ -60,7 +60,7 @@ def test_three_nodes_tell_and_a_hanging_one_silences_all(
             try:
                 began = monotonic()
                 silent = await take(source)
-                assert monotonic() - began < 2
+                assert monotonic() - began < 5
             finally:
                 rabbitmq_cluster.resume("rabbit3")
             assert not silent.answered

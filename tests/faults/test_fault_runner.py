@@ -35,6 +35,8 @@ def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 MS = 1_000_000
+LATE = 2000 * MS
+"""What a busy machine may add."""
 NODES = ("127.0.0.1:8883", "127.0.0.2:8883", "127.0.0.3:8883")
 
 
@@ -64,7 +66,7 @@ def fault(number: int = 0, **changes: object) -> FaultPlan:
 
 
 async def poll(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of us
             await asyncio.sleep(0.005)
 
@@ -109,8 +111,8 @@ async def test_inject_and_heal_at_their_times() -> None:
     (run,) = rig.runner.runs
     (inject, order, at), (_, _, done), (_, _, healing), _ = rig.control.acts
     assert (inject, order.nodes) == ("inject", ("rabbit2",))
-    assert 60 * MS <= at - start < 90 * MS
-    assert 50 * MS <= healing - done < 80 * MS
+    assert 60 * MS <= at - start < 60 * MS + LATE
+    assert 50 * MS <= healing - done < 50 * MS + LATE
     # Every publisher is marked before the act, so that what it costs lies inside.
     assert rig.told[0][1] == MarkPublishers(0, "open")
     assert rig.told[0][0] <= at - 20 * MS
