@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 from time import monotonic_ns
@@ -138,9 +139,24 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
+        if exc is not None:
+            self._read_the_rest()
         self.take_turn()  # what came before may say why
         self._fail(self._closed or cause_of(exc))
         self._tell_gone()
+
+    def _read_the_rest(self) -> None:
+        """Take what the kernel has received and nobody read yet.
+
+        A write that fails ends the transport at once, though the peer's last words wait to be read: a
+        DISCONNECT that says why, acknowledgements, messages. Linux gives them also after a reset.
+        """
+        raw = None if self._transport is None else self._transport.get_extra_info("socket")
+        if raw is None or raw.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):
+            while data := os.read(raw.fileno(), _READ_SIZE):
+                self.data_received(data)
 
     def pause_writing(self) -> None:
         """The kernel's send buffer is full."""

@@ -159,13 +159,15 @@ def test_a_connack_that_does_not_come_is_given_up_and_its_late_take_over_is_ours
                 await until(lambda: rig.count("connect_failures") + len(rig.of("lost")) >= 3)
                 broker.silent = False
                 await lost_and_back(rig)
+                # Those that were given up end at the broker when it hears of it.
+                await until(lambda: len(broker.connections) == 1)
                 (peer,) = broker.connections
                 peer.end(0x8E)  # as if the CONNECT that was given up had come through at last
                 await lost_and_back(rig, len(rig.of("lost")) + 1)
         first, second = rig.book.outages
         assert first.outcomes["connack:timeout"] >= 2
         assert first.outcomes["ready:ready"] == 1
-        assert 100_000_000 <= first.slowest_connack < 10 * SECOND
+        assert 95_000_000 <= first.slowest_connack < 10 * SECOND  # a timer of 100 ms may be a little early
         assert first.slow_connacks == 0
         assert second.cause == "disconnect:0x8E"
         assert rig.count("takeovers") == 1

@@ -5,10 +5,13 @@ import contextlib
 import errno
 import socket
 import ssl
+import struct
+import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from loadgen.engine.loop import run_on_fast_loop
 from loadgen.engine.transport import Connection, cause_of
 from loadgen.errors import ConfigError
 from loadgen.identity.tls import IdentityContexts
@@ -200,6 +203,46 @@ def test_an_orderly_end_tells_when_the_connection_is_gone_and_the_owner_nothing(
         assert owner.causes == []
 
     talk(rigs, run, conversation)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
+def test_last_words_are_read_though_a_write_failed_first(rigs: Rigs, *, fast: bool) -> None:
+    """As when a broker says why and closes with a message of ours unread: a write may notice its reset."""
+    speak = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        raw, _ = listening.accept()
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        secured = rigs.server_tls.wrap_socket(raw, server_side=True)
+        assert speak.wait(20)
+        secured.sendall(b"last words")
+        secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        secured.close()
+
+    async def main() -> None:
+        contexts = IdentityContexts(rigs.authority.certificate)
+        owner = Owner()
+
+        def make_tls(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+            context = contexts.for_identity(rigs.identities[0])
+            return context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+
+        connection = Connection(owner, make_tls)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=serve, args=(listening,))
+            thread.start()
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                lambda: connection, *listening.getsockname()
+            )
+            await owner.ready.wait()
+            transport.pause_reading()  # so that the write is what notices
+            speak.set()
+            await asyncio.to_thread(thread.join)
+            connection.send(b"a message")
+            await owner.ended.wait()
+        assert (bytes(owner.got), owner.causes) == (b"last words", ["reset"])
+
+    (run_on_fast_loop if fast else asyncio.run)(asyncio.wait_for(main(), 20))
 
 
 def test_a_certificate_that_cannot_be_loaded_is_the_cause(run: Run) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 from loadgen.live.page.follower import Follower
 from loadgen.live.page.server import LivePage
 
-_FAREWELL = 8.0
+_FAREWELL = 12.0
 """Seconds after the run in which a browser may fetch its last charts."""
 _NICE = 10
 """The load goes first: this process takes what the workers leave."""

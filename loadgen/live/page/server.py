@@ -26,7 +26,7 @@ _HEADERS = {
 }
 _REDRAW_AFTER = 60.0
 """Charts are drawn anew after so many seconds in any case: what is scaled only once then fits again."""
-_WATCHED = 5.0
+_WATCHED = 10.0
 """Seconds after its last question that a browser still counts as watching."""
 
 
