@@ -41,7 +41,7 @@ def test_openssl_reads_every_kind(authority: Authority, openssl: OpenSSL) -> Non
     assert "DNS:d0, DNS:d1, IP Address:10.0.0.1" in text
     assert "email:m@example.org, URI:urn:dev:9" in text
     assert text.count("othername:") == 2
-    assert "UPN::user@example.org" in text
+    assert "UPN:user@example.org" in text.replace("::", ":")  # as OpenSSL 3.2 and newer write it
     parsed = openssl("asn1parse", "-in", client.certificate)
     position = parsed.split("X509v3 Subject Alternative Name")[1].split("\n")[1].split(":")[0].strip()
     inner = openssl("asn1parse", "-in", client.certificate, "-strparse", position)

@@ -48,7 +48,7 @@ def test_openssl_reads_what_the_identity_says(authority: Authority, openssl: Ope
     (client,) = authority.issue_clients([ClientRequest("dev1", SANS)])
     text = openssl("x509", "-in", client.certificate, "-noout", "-text", "-serial", "-subject")
     assert f"serial={client.serial}" in text
-    assert "subject=CN = dev1, O = client" in text
+    assert "subject=CN=dev1,O=client" in text.replace(" ", "")  # OpenSSL 3.2 and newer write fewer spaces
     for part in (
         "DNS:dev1.example, DNS:dev1, IP Address:10.0.0.1, IP Address:2001:DB8:0:0:0:0:0:1",
         "email:dev1@example.org, URI:urn:dev:1",
