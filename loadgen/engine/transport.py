@@ -154,9 +154,14 @@ class Connection(asyncio.Protocol):
         raw = None if self._transport is None else self._transport.get_extra_info("socket")
         if raw is None or raw.fileno() < 0:
             return
-        with contextlib.suppress(OSError):
-            while data := os.read(raw.fileno(), _READ_SIZE):
-                self.data_received(data)
+        while True:
+            try:
+                data = os.read(raw.fileno(), _READ_SIZE)
+            except OSError:  # nothing is there, or the reset itself comes next
+                return
+            if not data:
+                return
+            self.data_received(data)
 
     def pause_writing(self) -> None:
         """The kernel's send buffer is full."""

@@ -81,18 +81,22 @@ class Owner:
         self.ended.set()
 
 
+def connection_of(owner: Owner, rigs: Rigs) -> Connection:
+    contexts = IdentityContexts(rigs.authority.certificate)
+
+    def make_tls(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+        context = contexts.for_identity(rigs.identities[0])
+        return context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+
+    return Connection(owner, make_tls)
+
+
 def talk(rigs: Rigs, run: Run, conversation: Callable[[Owner, Connection], object]) -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=rigs.server_tls)
-        contexts = IdentityContexts(rigs.authority.certificate)
         owner = Owner()
-
-        def make_tls(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
-            context = contexts.for_identity(rigs.identities[0])
-            return context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-
-        connection = Connection(owner, make_tls)
+        connection = connection_of(owner, rigs)
         port = server.sockets[0].getsockname()[1]
         await loop.create_connection(lambda: connection, "127.0.0.1", port)
         async with asyncio.timeout(20):
@@ -220,14 +224,8 @@ def test_last_words_are_read_though_a_write_failed_first(rigs: Rigs, *, fast: bo
         secured.close()
 
     async def main() -> None:
-        contexts = IdentityContexts(rigs.authority.certificate)
         owner = Owner()
-
-        def make_tls(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
-            context = contexts.for_identity(rigs.identities[0])
-            return context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-
-        connection = Connection(owner, make_tls)
+        connection = connection_of(owner, rigs)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             thread = threading.Thread(target=serve, args=(listening,))
             thread.start()

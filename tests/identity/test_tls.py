@@ -9,6 +9,7 @@ import pytest
 from loadgen.errors import ConfigError
 from loadgen.identity.authority import Authority, ClientRequest
 from loadgen.identity.tls import GROUPS, IdentityContexts, TlsOffer, client_context, load_identity
+from loadgen.scenario.target import TlsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,6 +157,11 @@ def test_only_the_chosen_group_is_offered(authority: Authority, server: ssl.SSLC
     server.set_ecdh_curve(GROUPS[other])
     with pytest.raises(ssl.SSLError, match=r"(?i)no.suitable|handshake.failure"):
         Handshake(contexts.for_identity(client), server).seen()
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_scenario_may_name_every_group(group: str) -> None:
+    assert TlsSettings.model_validate({"group": group}).group == group
 
 
 def test_a_group_that_is_not_there(authority: Authority) -> None:
